@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bound of Quark, in one place. A test takes each to its limit and one past it. */
+#ifndef QK_BASE_LIMITS_H
+#define QK_BASE_LIMITS_H
+
+/* Frames. */
+#define QK_ENVELOPE_MAX       4096       /* bytes of a frame's envelope */
+#define QK_PAYLOAD_MAX        (4 << 20)  /* bytes of a frame's payload */
+#define QK_MESSAGE_DEPTH_MAX  32         /* sub-messages inside one another */
+#define QK_MESSAGE_FIELDS_MAX 100000     /* fields in one message, all levels together */
+#define QK_MESSAGE_ARENA_MAX  (16 << 20) /* bytes that one message may take unpacked */
+
+/* Turns. */
+#define QK_ERROR_TEXT_MAX 1024       /* bytes of the message that travels with an error */
+#define QK_LOG_TEXT_MAX   4096       /* bytes of one log line */
+#define QK_TURN_ARENA_MAX (64 << 20) /* bytes that one turn may allocate */
+#define QK_MAILBOX_LIMIT  16384      /* the largest mailbox that a type may ask for */
+
+/* Plugins. */
+#define QK_PLUGIN_TYPES_MAX 256         /* actor types in one plugin */
+#define QK_TYPE_METHODS_MAX 1024        /* methods of one type */
+#define QK_PLUGIN_FILE_MAX  (256 << 20) /* bytes of a plugin file */
+#define QK_PLUGINS_MAX      1024        /* plugin files in the directory */
+#define QK_SCHEMA_MAX       (1 << 20)   /* bytes of a plugin's message descriptors */
+
+/* Clients. */
+#define QK_CLIENTS_MAX       1024       /* connections to the local socket */
+#define QK_CLIENT_CALLS_MAX  65536      /* calls of one connection in flight */
+#define QK_CLIENT_INPUT_MAX  (8 << 20)  /* bytes of one connection that wait to be parsed */
+#define QK_CLIENT_OUTPUT_MAX (16 << 20) /* bytes of replies that one connection may leave unread before it is cut */
+
+/* Configuration. */
+#define QK_CONFIG_FILES_MAX 256
+#define QK_CONFIG_FILE_MAX  (1 << 20)
+
+#endif

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The port: the one message channel between a runtime and the silo.
+ *
+ * In the process a port is two functions: qk_runtime_submit() takes frames in, and the `deliver` function of the
+ * runtime's configuration takes them out. Frames are passed as chains, so that one hand-over serves many of them.
+ */
+#ifndef QK_RUNTIME_PORT_H
+#define QK_RUNTIME_PORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum qk_port_kind {
+    QK_PORT_CALL = 1,   /* in: a call from outside; answered by exactly one QK_PORT_REPLY */
+    QK_PORT_SEND = 2,   /* in: one way; answered by one QK_PORT_REPLY once it is in the mailbox or refused */
+    QK_PORT_REPLY = 3,  /* out */
+    QK_PORT_CANCEL = 4, /* in: the caller of (origin, call_id) is gone; its reply may be dropped or still delivered */
+    QK_PORT_DEACTIVATE = 5, /* in: end the activation; answered by one QK_PORT_REPLY */
+};
+
+/* One frame in memory: fixed part, then key, text and payload in one block. Owned by whoever holds it. */
+struct qk_port_frame {
+    struct qk_port_frame *next;
+    enum qk_port_kind kind;
+    int32_t status;   /* reply: as the handler returned */
+    void *origin;     /* the silo's own; comes back untouched in the reply */
+    uint64_t call_id; /* likewise */
+    uint64_t type_id;
+    uint64_t request_id; /* 0: none yet */
+    int64_t deadline_ns; /* on the runtime's clock; 0: the method's or the silo's default */
+    uint32_t method_id;
+    uint32_t may_have_run; /* reply */
+    uint32_t key_len;
+    uint32_t text_len;
+    uint32_t payload_len;
+    uint32_t capacity; /* bytes that fit at `bytes` */
+    uint8_t bytes[];   /* key, text, payload, without gaps */
+};
+
+/* A frame with room for `capacity` bytes, all lengths 0; NULL without memory. Any thread. */
+struct qk_port_frame *qk_port_frame_create(size_t capacity);
+
+/* Frees one frame; NULL is fine. Any thread. */
+void qk_port_frame_destroy(struct qk_port_frame *frame);
+
+static inline const char *qk_port_frame_key(const struct qk_port_frame *f)
+{
+    return (const char *)f->bytes;
+}
+
+static inline const char *qk_port_frame_text(const struct qk_port_frame *f)
+{
+    return (const char *)f->bytes + f->key_len;
+}
+
+static inline const uint8_t *qk_port_frame_payload(const struct qk_port_frame *f)
+{
+    return f->bytes + f->key_len + f->text_len;
+}
+
+#endif

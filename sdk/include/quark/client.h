@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The client library: calls actors of a silo from any program, over the silo's Unix socket.
+ *
+ * A client is one connection with any number of calls in flight (up to the options' bound). It has no thread of its
+ * own: the functions that take a client drive it, and one thread at a time may use it. Nothing is retried behind the
+ * caller's back: when the connection is lost every call in flight ends with QK_EDISCONNECTED, and the next call
+ * connects again (with back-off between attempts that fail).
+ */
+#ifndef QUARK_CLIENT_H
+#define QUARK_CLIENT_H
+
+#include <stdbool.h>
+#include <quark/abi.h>
+#include <quark/actor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct qk_client;
+
+#define QK_SOCKET_PATH "/run/quark/quarkd.sock"
+
+struct qk_client_options {
+    uint32_t size;               /**< sizeof(struct qk_client_options), as qk_client_options_init() sets it */
+    const char *socket_path;     /**< NULL: $QUARK_SOCKET, else QK_SOCKET_PATH */
+    const char *name;            /**< shown by the silo; NULL: the program's name */
+    uint32_t connect_timeout_ms; /**< 5,000 */
+    uint32_t timeout_ms;         /**< of a call that names none: 10,000 */
+    uint32_t in_flight_max;      /**< calls; 65,536. One more fails with QK_EOVERLOADED */
+};
+
+/** Fills in the defaults. */
+void qk_client_options_init(struct qk_client_options *options);
+
+/** Makes a client; `options` NULL: the defaults. Does not connect yet: the first call does. 0, -ENOMEM, QK_EINVALID.
+ *  The caller owns the client and ends it with qk_client_destroy(). */
+int qk_client_create(const struct qk_client_options *options, struct qk_client **ret_client);
+
+/** Closes the connection; calls in flight end with QK_ECANCELLED (their callbacks run before this returns). NULL is
+ *  fine. */
+void qk_client_destroy(struct qk_client *client);
+
+/** Connects now rather than with the first call. 0 when connected; -errno of connect(), QK_ETIMEDOUT, QK_EVERSION,
+ *  QK_EDENIED, QK_EPROTOCOL. */
+int qk_client_connect(struct qk_client *client);
+
+/** The text of the last error of this client or of the reply last returned: what was refused, by which part, and what
+ *  can be done. "" when there is none. Valid until the next function that takes the client. */
+const char *qk_client_error(const struct qk_client *client);
+
+/** What came back for a call: valid during the callback, or until the next function that takes the client. */
+struct qk_reply {
+    int32_t status;      /**< 0 or more as the handler returned; else the error */
+    const char *text;    /**< message of the error; "" on success */
+    const uint8_t *data; /**< the reply message, serialised */
+    size_t size;
+    bool may_have_run; /**< on an error: whether the method may have run */
+};
+
+typedef void (*qk_reply_fn)(void *arg, const struct qk_reply *reply);
+
+/** A method as a client addresses it. */
+struct qk_call_target {
+    uint64_t type_id;
+    uint32_t method_id;
+    uint32_t timeout_ms; /**< 0: the client's default */
+    struct qk_ref ref;
+    bool one_way; /**< no reply but an acknowledgement: 0 when the message is in the mailbox */
+};
+
+/**
+ * Calls with serialised bytes and waits for the reply (other calls in flight proceed and their callbacks run).
+ *
+ * @return the reply's status; `ret_reply` (may be NULL) is written in every case
+ */
+int qk_client_call(struct qk_client *client, const struct qk_call_target *target, const uint8_t *request, size_t size,
+                   struct qk_reply *ret_reply);
+
+/** Starts a call; `on_reply` runs exactly once, inside a later function that takes the client, unless this function
+ *  fails. `request` is copied. Frames are gathered and written by the next qk_client_poll() or when 64 KiB wait.
+ *  0; QK_EOVERLOADED, QK_ETOOBIG, QK_EINVALID, -ENOMEM, or an error of qk_client_connect(). */
+int qk_client_begin(struct qk_client *client, const struct qk_call_target *target, const uint8_t *request, size_t size,
+                    qk_reply_fn on_reply, void *arg);
+
+/** Writes what waits, reads what came and runs callbacks; waits up to `timeout_ms` for something to come (0: not at
+ *  all, -1: for ever). How many callbacks ran, or an error of the connection. */
+int qk_client_poll(struct qk_client *client, int timeout_ms);
+
+/** Polls until no call is in flight. 0, or QK_ETIMEDOUT after `timeout_ms`, or an error of the connection. */
+int qk_client_drain(struct qk_client *client, int timeout_ms);
+
+/** Calls in flight. */
+uint32_t qk_client_in_flight(const struct qk_client *client);
+
+/** The descriptor to wait on in a loop of the caller's (for reading; for writing too when qk_client_wants_write()); -1
+ *  while there is no connection. It changes when the client connects again. */
+int qk_client_fd(const struct qk_client *client);
+bool qk_client_wants_write(const struct qk_client *client);
+
+/** The name of a status code ("QK_ETIMEDOUT"), or "application" or strerrorname of an errno; never NULL. Any thread. */
+const char *qk_status_name(int status);
+
+/** One sentence about a status code; never NULL. Any thread. */
+const char *qk_status_text(int status);
+
+/* What generated client proxies use. */
+
+/** Packs `request`, calls, unpacks into a message made with malloc (`ret_reply`, NULL where not wanted; free it with
+ *  the message's own free_unpacked). Returns as qk_client_call(), and QK_EPROTOCOL where the reply does not parse. */
+int qk_client_ask(struct qk_client *client, const struct qk_method *m, struct qk_ref to, uint32_t timeout_ms,
+                  const ProtobufCMessage *request, ProtobufCMessage **ret_reply);
+
+/** Like qk_client_begin() with a message to pack. */
+int qk_client_ask_begin(struct qk_client *client, const struct qk_method *m, struct qk_ref to, uint32_t timeout_ms,
+                        const ProtobufCMessage *request, qk_reply_fn on_reply, void *arg);
+
+/** Sends one way and waits for the acknowledgement that the message is in the mailbox. */
+int qk_client_tell(struct qk_client *client, const struct qk_method *m, struct qk_ref to,
+                   const ProtobufCMessage *request);
+
+/** An administrative request: serialised quark.admin.AdminRequest in, AdminReply out. Returns as qk_client_call(). */
+int qk_client_admin(struct qk_client *client, const uint8_t *request, size_t size, uint32_t timeout_ms,
+                    struct qk_reply *ret_reply);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
