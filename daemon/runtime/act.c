@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Activations: finding them, making them, taking them out of the table, and freeing them once no worker can hold a
+ * pointer.
+ *
+ * A worker looks into its own cache of places first, which takes no lock, then into the table, whose shards have a spin
+ * lock each. An activation's memory always stays an activation's, and it is used again only after every worker has gone
+ * through a point where it holds none (quiescent-state based reclamation), so a stale place in a cache is seen by its
+ * phase and key. Source: P. E. McKenney, J. D. Slingwine, "Read-Copy Update: Using Execution History to Solve
+ * Concurrency Problems", 1998.
+ */
+#include "runtime/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/hash.h"
+#include "wire/message.h"
+
+#define ACTS_PER_SLAB 128
+
+struct act_slab {
+    struct act_slab *next;
+    uint8_t gap[QK_CACHE_LINE - sizeof(void *)];
+    struct qk_act acts[ACTS_PER_SLAB];
+};
+
+/* The moves that an activation may make. */
+static const uint8_t moves[QK_PHASES] = {
+    [QK_PHASE_FREE] = 1 << QK_PHASE_NEW,
+    [QK_PHASE_NEW] = 1 << QK_PHASE_ACTIVATING | 1 << QK_PHASE_LIVE | 1 << QK_PHASE_DEAD,
+    [QK_PHASE_ACTIVATING] = 1 << QK_PHASE_LIVE | 1 << QK_PHASE_DEAD,
+    [QK_PHASE_LIVE] = 1 << QK_PHASE_DEACTIVATING | 1 << QK_PHASE_DEAD,
+    [QK_PHASE_DEACTIVATING] = 1 << QK_PHASE_DEAD,
+    [QK_PHASE_DEAD] = 1 << QK_PHASE_FREE,
+};
+
+void qk_act_move(struct qk_act *act, enum qk_phase to)
+{
+    enum qk_phase from = atomic_load_explicit(&act->phase, memory_order_relaxed);
+    assert((moves[from] & (1 << to)) != 0);
+    assert(to != QK_PHASE_DEAD || act->batch == NULL || from != QK_PHASE_FREE);
+    atomic_store_explicit(&act->phase, (uint8_t)to, memory_order_release);
+}
+
+static struct qk_act *take_memory(struct qk_worker *w)
+{
+    if (w->free_acts == NULL) {
+        struct act_slab *slab = aligned_alloc(QK_CACHE_LINE, sizeof(*slab));
+        if (slab == NULL)
+            return NULL;
+        memset(slab, 0, sizeof(*slab));
+        slab->next = w->act_slabs;
+        w->act_slabs = slab;
+        for (unsigned i = ACTS_PER_SLAB; i-- > 0;) {
+            slab->acts[i].queue_next = w->free_acts;
+            w->free_acts = &slab->acts[i];
+        }
+    }
+    struct qk_act *act = w->free_acts;
+    w->free_acts = act->queue_next;
+    return act;
+}
+
+static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
+                               uint64_t hash)
+{
+    struct qk_act *act = take_memory(w);
+    if (act == NULL)
+        return NULL;
+    uint8_t *body = malloc(type->state_size + key_len + 1);
+    if (body == NULL) {
+        act->queue_next = w->free_acts;
+        w->free_acts = act;
+        return NULL;
+    }
+    if (type->desc->state != NULL)
+        type->desc->state->message_init((ProtobufCMessage *)body);
+    memcpy(body + type->state_size, key, key_len);
+    body[type->state_size + key_len] = 0;
+    act->batch = NULL;
+    act->type = type;
+    act->body = body;
+    act->hash = hash;
+    act->queue_next = NULL;
+    act->local = NULL;
+    act->waiters = NULL;
+    act->ender = NULL;
+    act->key_len = (uint16_t)key_len;
+    act->done = 0;
+    act->ending = 0;
+    act->left = 0;
+    atomic_store_explicit(&act->fiber, NULL, memory_order_relaxed);
+    atomic_store_explicit(&act->turns, 0, memory_order_relaxed);
+    atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
+    atomic_store_explicit(&act->mailbox, 0, memory_order_relaxed);
+    qk_act_move(act, QK_PHASE_NEW);
+    return act;
+}
+
+static bool is_it(const struct qk_act *act, const struct qk_rt_type *type, const char *key, uint32_t key_len,
+                  uint64_t hash)
+{
+    return act->hash == hash && act->type == type && act->key_len == key_len &&
+           memcmp(qk_act_key(act), key, key_len) == 0;
+}
+
+static struct qk_shard *shard_of(struct qk_runtime *rt, uint64_t hash)
+{
+    return &rt->shards[hash >> 56];
+}
+
+/* Doubles a shard's buckets; without memory the chains just grow longer. */
+static void grow(struct qk_shard *shard)
+{
+    uint32_t mask = shard->mask * 2 + 1;
+    struct qk_act **buckets = calloc((size_t)mask + 1, sizeof(struct qk_act *));
+    if (buckets == NULL)
+        return;
+    for (uint32_t i = 0; i <= shard->mask && shard->buckets != NULL; i++) {
+        struct qk_act *act = shard->buckets[i];
+        while (act != NULL) {
+            struct qk_act *next = act->table_next;
+            act->table_next = buckets[act->hash & mask];
+            buckets[act->hash & mask] = act;
+            act = next;
+        }
+    }
+    free(shard->buckets);
+    shard->buckets = buckets;
+    shard->mask = mask;
+}
+
+static struct qk_act *insert(struct qk_worker *w, struct qk_shard *shard, struct qk_rt_type *type, const char *key,
+                             uint32_t key_len, uint64_t hash)
+{
+    struct qk_runtime *rt = w->rt;
+    if (rt->config.activations_max != 0 &&
+        (uint64_t)atomic_load_explicit(&rt->activations, memory_order_relaxed) >= rt->config.activations_max)
+        return NULL;
+    if (shard->count > shard->mask)
+        grow(shard);
+    struct qk_act *act = make_act(w, type, key, key_len, hash);
+    if (act == NULL)
+        return NULL;
+    act->table_next = shard->buckets[hash & shard->mask];
+    shard->buckets[hash & shard->mask] = act;
+    shard->count++;
+    atomic_fetch_add_explicit(&rt->activations, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->counts[type->index].activations, 1, memory_order_relaxed);
+    return act;
+}
+
+struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len, bool make)
+{
+    uint64_t hash = qk_hash(key, key_len, w->rt->config.seed ^ type->id);
+    struct qk_act **place = &w->cache[hash & (QK_CACHE_SLOTS - 1)];
+    struct qk_act *act = *place;
+    if (act != NULL) {
+        uint8_t phase = atomic_load_explicit(&act->phase, memory_order_acquire);
+        if (phase != QK_PHASE_FREE && phase != QK_PHASE_DEAD && is_it(act, type, key, key_len, hash))
+            return act;
+    }
+    struct qk_shard *shard = shard_of(w->rt, hash);
+    qk_spin_lock(&shard->lock);
+    act = shard->buckets[hash & shard->mask];
+    while (act != NULL && !is_it(act, type, key, key_len, hash))
+        act = act->table_next;
+    if (act == NULL && make)
+        act = insert(w, shard, type, key, key_len, hash);
+    qk_spin_unlock(&shard->lock);
+    if (act != NULL)
+        *place = act;
+    return act;
+}
+
+/* What waits in a mailbox that was just closed, oldest first, and how much that is. */
+static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count)
+{
+    struct qk_link *first = act->batch;
+    struct qk_link **last = &first;
+    uint32_t count = 0;
+    for (; *last != NULL; last = &(*last)->next)
+        count++;
+    *last = qk_mailbox_take(&act->mailbox);
+    for (; *last != NULL; last = &(*last)->next)
+        count++;
+    act->batch = NULL;
+    *ret_count = count;
+    return first;
+}
+
+struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor)
+{
+    struct qk_shard *shard = shard_of(w->rt, act->hash);
+    uint32_t count;
+    qk_spin_lock(&shard->lock);
+    struct qk_act **at = &shard->buckets[act->hash & shard->mask];
+    while (*at != act)
+        at = &(*at)->table_next;
+    *at = act->table_next;
+    shard->count--;
+    qk_act_move(act, QK_PHASE_DEAD);
+    /* From here on pushers look the actor up again, and wait for the shard until it is gone. */
+    atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_CLOSED, memory_order_acq_rel);
+    atomic_fetch_sub_explicit(&w->rt->activations, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&w->counts[act->type->index].activations, 1, memory_order_relaxed);
+    struct qk_link *rest = take_rest(act, &count);
+    if (ret_successor != NULL && rest != NULL) {
+        struct qk_act *next = insert(w, shard, act->type, qk_act_key(act), act->key_len, act->hash);
+        if (next != NULL) {
+            next->batch = rest;
+            atomic_store_explicit(&next->mailbox, count * QK_MAILBOX_ONE | QK_MAILBOX_SCHEDULED, memory_order_release);
+            rest = NULL;
+        }
+        *ret_successor = next;
+    }
+    qk_spin_unlock(&shard->lock);
+    return rest;
+}
+
+void qk_act_retire(struct qk_worker *w, struct qk_act *act)
+{
+    act->stamp = atomic_fetch_add(&w->rt->epoch, 1) + 1;
+    act->queue_next = NULL;
+    if (w->retired == NULL)
+        w->retired = act;
+    else
+        w->retired_last->queue_next = act;
+    w->retired_last = act;
+}
+
+static void release(struct qk_worker *w, struct qk_act *act)
+{
+    if (act->type->desc->state != NULL)
+        qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
+    free(act->body);
+    act->body = NULL;
+    qk_act_move(act, QK_PHASE_FREE);
+    act->queue_next = w->free_acts;
+    w->free_acts = act;
+}
+
+void qk_act_reclaim(struct qk_worker *w)
+{
+    if (qk_likely(w->retired == NULL))
+        return;
+    struct qk_runtime *rt = w->rt;
+    uint64_t oldest = atomic_load(&rt->watch_seen);
+    for (uint32_t i = 0; i < rt->n_workers; i++) {
+        uint64_t seen = atomic_load(&rt->workers[i]->seen);
+        if (seen < oldest)
+            oldest = seen;
+    }
+    while (w->retired != NULL && w->retired->stamp <= oldest) {
+        struct qk_act *act = w->retired;
+        w->retired = act->queue_next;
+        release(w, act);
+    }
+}

@@ -1,0 +1,549 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a handler may do: call, begin, await, send and the rest of the host table. These functions run on fibers, so
+ * they do not pack or unpack, and they keep no pointer to anything of the thread's across a suspension.
+ *
+ * A call's message has two owners, caller and callee. Each marks it when it is through with it, by one exchange; the
+ * second frees it. All of the caller's side happens on the worker on which its fiber lives.
+ */
+#include "runtime/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "wire/check.h"
+#include "wire/message.h"
+
+static struct qk_turn_state *state_of(qk_turn *t)
+{
+    return (struct qk_turn_state *)t;
+}
+
+/* ---- waiting for room in a mailbox */
+
+static struct qk_spin *stripe_of(struct qk_runtime *rt, const struct qk_act *act)
+{
+    return &rt->stripes[((uintptr_t)act / sizeof(*act)) % QK_STRIPES];
+}
+
+void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room)
+{
+    struct qk_spin *lock = stripe_of(w->rt, act);
+    struct qk_waiter *woken = NULL;
+    struct qk_waiter **last = &woken;
+    qk_spin_lock(lock);
+    for (; room > 0 && act->waiters != NULL; room--) {
+        struct qk_waiter *waiter = act->waiters;
+        act->waiters = waiter->next;
+        waiter->linked = false;
+        waiter->next = NULL;
+        *last = waiter;
+        last = &waiter->next;
+    }
+    if (act->waiters == NULL)
+        atomic_fetch_and_explicit(&act->mailbox, ~QK_MAILBOX_WAITERS, memory_order_relaxed);
+    qk_spin_unlock(lock);
+    while (woken != NULL) {
+        struct qk_waiter *next = woken->next;
+        qk_worker_wake_fiber(w, woken->fiber);
+        woken = next;
+    }
+}
+
+/* Takes a waiter off its list; false when someone has just woken it. */
+static bool withdraw(struct qk_runtime *rt, struct qk_waiter *waiter, struct qk_act *act)
+{
+    struct qk_spin *lock = stripe_of(rt, act);
+    qk_spin_lock(lock);
+    bool there = waiter->linked;
+    for (struct qk_waiter **at = &act->waiters; there && *at != NULL; at = &(*at)->next) {
+        if (*at == waiter) {
+            *at = waiter->next;
+            break;
+        }
+    }
+    waiter->linked = false;
+    qk_spin_unlock(lock);
+    return there;
+}
+
+/* Marks the mailbox as waited for if it is still full. */
+static bool mark_waited(struct qk_act *act, uint32_t max)
+{
+    uint64_t word = atomic_load_explicit(&act->mailbox, memory_order_relaxed);
+    do {
+        if ((word & QK_MAILBOX_CLOSED) != 0 || qk_mailbox_count(word) < max)
+            return false;
+    } while (!atomic_compare_exchange_weak_explicit(&act->mailbox, &word, word | QK_MAILBOX_WAITERS,
+                                                    memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
+/* Suspends until there may be room. 0, QK_ETIMEDOUT or QK_ECANCELLED. */
+static int wait_for_room(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_ns)
+{
+    struct qk_worker *w = t->worker;
+    struct qk_waiter waiter = {.fiber = t->fiber, .act = act, .deadline = {.waiter = true}};
+    struct qk_spin *lock = stripe_of(w->rt, act);
+    qk_spin_lock(lock);
+    if (!mark_waited(act, act->type->mailbox_max)) {
+        qk_spin_unlock(lock);
+        return 0;
+    }
+    struct qk_waiter **last = &act->waiters;
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = &waiter;
+    waiter.linked = true;
+    qk_spin_unlock(lock);
+    qk_wheel_start(&w->wheel, &waiter.deadline.timer, deadline_ns / QK_TICK_NS + 1);
+    t->fiber->waiter = &waiter;
+    qk_turn_suspend(t->fiber);
+    t->fiber->waiter = NULL;
+    qk_wheel_cancel(&t->worker->wheel, &waiter.deadline.timer);
+    return waiter.status;
+}
+
+/* Ends a wait for room early. */
+static void end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
+{
+    if (!withdraw(w->rt, waiter, waiter->act))
+        return;
+    waiter->status = status;
+    qk_worker_ready(w, waiter->fiber);
+}
+
+/* ---- sending a message to an actor */
+
+static int refuse(struct qk_turn_state *t, int status, const char *text)
+{
+    t->error_text = text;
+    return status;
+}
+
+/* Puts the message into the actor's mailbox, waiting for room; the message stays the caller's on an error. */
+static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
+{
+    for (;;) {
+        struct qk_worker *w = t->worker;
+        struct qk_act *act = qk_act_locate(w, msg->type, to.key, to.key_len, true);
+        if (act == NULL)
+            return refuse(t, QK_ENOMEMORY, "the silo has no memory for another activation");
+        if (qk_unlikely(act == t->act && called))
+            return refuse(t, QK_EREENTRANT, "an actor can't call itself: it would wait for its own turn to end");
+        enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, msg->type->mailbox_max);
+        if (qk_likely(pushed <= QK_PUSHED_SCHEDULE)) {
+            if (pushed == QK_PUSHED_SCHEDULE)
+                qk_worker_schedule(w, act, called);
+            return 0;
+        }
+        if (pushed == QK_PUSH_CLOSED)
+            continue;
+        if (act == t->act)
+            return refuse(t, QK_EOVERLOADED, "the actor's own mailbox is full");
+        int rc = wait_for_room(t, act, msg->deadline_ns);
+        if (rc < 0)
+            return refuse(t, rc,
+                          rc == QK_ETIMEDOUT ? "the deadline passed while the actor's mailbox was full"
+                                             : "the silo stops");
+    }
+}
+
+/* Copies the request into the message: the struct behind it, what hangs on it into its arena. */
+static int copy_request(struct qk_msg *msg, const struct qk_method *m, const ProtobufCMessage *request, void *to)
+{
+    const ProtobufCMessageDescriptor *desc = m->request;
+    if (request == NULL || request->descriptor != desc)
+        return QK_EINVALID;
+    msg->request = to;
+    if (qk_likely(!msg->foreign && msg->method->flat_request && request->n_unknown_fields == 0)) {
+        memcpy(to, request, desc->sizeof_message);
+        return 0;
+    }
+    return qk_message_copy(desc, request, msg->request, &msg->arena);
+}
+
+static size_t round16(size_t n)
+{
+    return (n + 15) & ~(size_t)15;
+}
+
+/* Makes the message of a call or a send. */
+static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct qk_method *m, struct qk_ref to,
+                    const ProtobufCMessage *request, struct qk_msg **ret_msg)
+{
+    if (qk_unlikely(to.key == NULL || to.key_len == 0 || to.key_len > QK_KEY_MAX))
+        return refuse(t, QK_EINVALID, "a key has 1 to 512 bytes");
+    struct qk_rt_type *type = qk_types_find(&t->worker->rt->types, m->type_id);
+    const struct qk_rt_method *method = type != NULL ? qk_type_method(type, m->id) : NULL;
+    if (qk_unlikely(method == NULL))
+        return refuse(t, QK_ENOTFOUND,
+                      type == NULL ? "no plugin that is loaded has this actor type"
+                                   : "the loaded version of this actor type has no such method");
+    size_t request_size = round16(m->request->sizeof_message);
+    size_t reply_size = kind == QK_MSG_CALL ? round16(method->desc->reply->sizeof_message) : 0;
+    const struct qk_act *self = t->act;
+    size_t name_len = strlen(self->type->desc->name);
+    struct qk_msg *msg = qk_msg_create(t->worker, kind, request_size + reply_size + name_len + self->key_len + 2);
+    if (msg == NULL)
+        return refuse(t, QK_ENOMEMORY, "out of memory");
+    msg->type = type;
+    msg->method = method;
+    msg->called = m;
+    msg->foreign = m->request != method->desc->request && (!qk_types_same_layout(m->request, method->desc->request) ||
+                                                           !qk_types_same_layout(m->reply, method->desc->reply));
+    uint8_t *extra = qk_msg_extra(msg);
+    int rc = copy_request(msg, m, request, extra);
+    if (qk_unlikely(rc < 0)) {
+        qk_msg_destroy(t->worker, msg);
+        return refuse(t, rc,
+                      rc == QK_EINVALID ? "the request is not an initialised message of the method's type"
+                                        : "the request is too large or too deep");
+    }
+    if (kind == QK_MSG_CALL)
+        msg->reply = (ProtobufCMessage *)(extra + request_size);
+    char *sender = (char *)extra + request_size + reply_size;
+    memcpy(sender, self->type->desc->name, name_len);
+    sender[name_len] = '/';
+    memcpy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);
+    msg->sender = sender;
+    msg->request_id = t->request_id;
+    msg->sent_ns = t->worker->now_ns;
+    *ret_msg = msg;
+    return 0;
+}
+
+/* The earliest of what the caller gave, what is left to the turn, and the method's or the silo's default. */
+static int64_t deadline_for(const struct qk_turn_state *t, const struct qk_method *m, int64_t timeout_ms)
+{
+    const struct qk_worker *w = t->worker;
+    if (timeout_ms <= 0)
+        timeout_ms = m->deadline_ms != 0 ? m->deadline_ms : w->rt->config.default_timeout_ms;
+    int64_t deadline = timeout_ms < INT64_MAX / 2000000 ? w->now_ns + timeout_ms * 1000000 : INT64_MAX;
+    return deadline < t->deadline_ns ? deadline : t->deadline_ns;
+}
+
+/* ---- calls */
+
+static void link_pending(struct qk_turn_state *t, struct qk_pending *p)
+{
+    p->prev = NULL;
+    p->next = t->pendings;
+    if (p->next != NULL)
+        p->next->prev = p;
+    t->pendings = p;
+}
+
+static void unlink_pending(struct qk_turn_state *t, struct qk_pending *p)
+{
+    if (p->prev != NULL)
+        p->prev->next = p->next;
+    else
+        t->pendings = p->next;
+    if (p->next != NULL)
+        p->next->prev = p->prev;
+}
+
+static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                      const ProtobufCMessage *request, struct qk_pending *p, bool suspends)
+{
+    struct qk_msg *msg;
+    int rc = make_msg(t, QK_MSG_CALL, m, to, request, &msg);
+    if (qk_unlikely(rc < 0))
+        return rc;
+    *p = (struct qk_pending){.msg = msg, .fiber = t->fiber, .called = m, .text = ""};
+    msg->deadline_ns = deadline_for(t, m, timeout_ms);
+    msg->home = t->worker;
+    msg->pending = p;
+    qk_wheel_start(&t->worker->wheel, &msg->deadline.timer, msg->deadline_ns / QK_TICK_NS + 1);
+    rc = post(t, msg, to, suspends);
+    if (qk_unlikely(rc < 0)) {
+        qk_wheel_cancel(&t->worker->wheel, &msg->deadline.timer);
+        qk_msg_destroy(t->worker, msg);
+        return rc;
+    }
+    link_pending(t, p);
+    return 0;
+}
+
+/* Ends a pending call from the caller's side with `status`, when its reply has not come. */
+static void end_pending(struct qk_worker *w, struct qk_pending *p, int status, const char *text)
+{
+    struct qk_msg *msg = p->msg;
+    qk_wheel_cancel(&w->wheel, &msg->deadline.timer);
+    msg->pending = NULL;
+    /* If the reply is already on its way, this worker frees it when it comes: see qk_call_arrived(). */
+    atomic_exchange_explicit(&msg->life, QK_LIFE_ABANDONED, memory_order_acq_rel);
+    p->msg = NULL;
+    p->status = status;
+    p->text = text;
+    p->may_have_run = true;
+    p->done = true;
+}
+
+static int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCMessage *ret_reply)
+{
+    unlink_pending(t, p);
+    int status = p->status;
+    struct qk_msg *msg = p->msg;
+    if (msg == NULL) {
+        t->error_text = p->text;
+        return status;
+    }
+    p->msg = NULL;
+    if (qk_unlikely(msg->arena.chunks != NULL))
+        qk_arena_adopt(&t->arena, &msg->arena);
+    if (status >= 0 && ret_reply != NULL) {
+        const ProtobufCMessageDescriptor *desc = p->called->reply;
+        memcpy(ret_reply, p->reply != NULL ? p->reply : msg->reply, desc->sizeof_message);
+        ret_reply->descriptor = desc;
+    } else if (status < 0) {
+        t->error_text = *p->text != '\0' ? p->text : "";
+    }
+    qk_msg_destroy(t->worker, msg);
+    return status;
+}
+
+static void wait_for_reply(struct qk_turn_state *t, struct qk_pending *p)
+{
+    while (!p->done) {
+        t->fiber->waits_for = p;
+        qk_turn_suspend(t->fiber);
+    }
+    t->fiber->waits_for = NULL;
+}
+
+static int host_call(qk_turn *turn, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                     const ProtobufCMessage *request, ProtobufCMessage *ret_reply)
+{
+    struct qk_turn_state *t = state_of(turn);
+    struct qk_pending p;
+    int rc = start_call(t, m, to, timeout_ms, request, &p, true);
+    if (qk_unlikely(rc < 0))
+        return rc;
+    wait_for_reply(t, &p);
+    return finish_call(t, &p, ret_reply);
+}
+
+static int host_begin(qk_turn *turn, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                      const ProtobufCMessage *request, struct qk_pending **ret_pending)
+{
+    struct qk_turn_state *t = state_of(turn);
+    struct qk_pending *p = qk_arena_alloc(&t->arena, sizeof(*p));
+    if (p == NULL)
+        return refuse(t, QK_ENOMEMORY, "the turn's arena is full");
+    int rc = start_call(t, m, to, timeout_ms, request, p, false);
+    if (rc == 0)
+        *ret_pending = p;
+    return rc;
+}
+
+static int host_await(qk_turn *turn, struct qk_pending *p, ProtobufCMessage *ret_reply)
+{
+    struct qk_turn_state *t = state_of(turn);
+    if (p == NULL || p->fiber != t->fiber)
+        return refuse(t, QK_EINVALID, "that is no pending call of this turn");
+    wait_for_reply(t, p);
+    int rc = finish_call(t, p, ret_reply);
+    p->fiber = NULL; /* awaited once */
+    return rc;
+}
+
+static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request)
+{
+    struct qk_turn_state *t = state_of(turn);
+    struct qk_msg *msg;
+    int rc = make_msg(t, QK_MSG_SEND, m, to, request, &msg);
+    if (qk_unlikely(rc < 0))
+        return rc;
+    /* Nobody waits for the turn that it causes, so that has a deadline of its own. */
+    int64_t timeout_ms = m->deadline_ms != 0 ? m->deadline_ms : t->worker->rt->config.default_timeout_ms;
+    msg->deadline_ns = t->worker->now_ns + timeout_ms * 1000000;
+    rc = post(t, msg, to, false);
+    if (qk_unlikely(rc < 0))
+        qk_msg_destroy(t->worker, msg);
+    return rc;
+}
+
+void qk_call_abandon_all(struct qk_turn_state *t)
+{
+    while (t->pendings != NULL) {
+        struct qk_pending *p = t->pendings;
+        unlink_pending(t, p);
+        struct qk_msg *msg = p->msg;
+        if (msg == NULL)
+            continue;
+        if (p->done)
+            qk_msg_destroy(t->worker, msg);
+        else
+            end_pending(t->worker, p, QK_ECANCELLED, "");
+    }
+}
+
+/* ---- events on the caller's worker */
+
+/* A foreign reply: unpacked into the turn's arena in the caller's layout. On the worker's stack. */
+static void unpack_foreign(struct qk_msg *msg, struct qk_pending *p)
+{
+    struct qk_turn_state *t = &p->fiber->turn;
+    ProtobufCMessage *reply = NULL;
+    int rc = qk_wire_unpack(p->called->reply, (const uint8_t *)msg->reply, msg->reply_size, &t->arena, &reply);
+    if (rc < 0) {
+        p->status = rc;
+        p->text = "the reply is of another version of the message";
+    } else {
+        p->reply = reply;
+    }
+}
+
+void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg)
+{
+    struct qk_pending *p = msg->pending;
+    if (p == NULL) { /* the caller has let go */
+        qk_msg_destroy(w, msg);
+        return;
+    }
+    qk_wheel_cancel(&w->wheel, &msg->deadline.timer);
+    p->status = msg->status;
+    p->text = msg->text;
+    p->may_have_run = msg->may_have_run;
+    p->done = true;
+    if (qk_unlikely(msg->foreign && msg->status >= 0))
+        unpack_foreign(msg, p);
+    if (p->fiber->waits_for == p)
+        qk_worker_ready(w, p->fiber);
+}
+
+void qk_call_expired(struct qk_worker *w, struct qk_timer *timer)
+{
+    struct qk_deadline *deadline = (struct qk_deadline *)timer;
+    if (deadline->waiter) {
+        end_wait(w, (struct qk_waiter *)((uint8_t *)deadline - offsetof(struct qk_waiter, deadline)), QK_ETIMEDOUT);
+        return;
+    }
+    struct qk_msg *msg = (struct qk_msg *)((uint8_t *)deadline - offsetof(struct qk_msg, deadline));
+    struct qk_pending *p = msg->pending;
+    end_pending(w, p, QK_ETIMEDOUT, "the deadline passed before the reply came");
+    if (p->fiber->waits_for == p)
+        qk_worker_ready(w, p->fiber);
+}
+
+void qk_call_cancel(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    if (fiber->waiter != NULL) {
+        end_wait(w, fiber->waiter, QK_ECANCELLED);
+    } else if (fiber->waits_for != NULL && !fiber->waits_for->done) {
+        struct qk_pending *p = fiber->waits_for;
+        end_pending(w, p, QK_ECANCELLED, "the silo stops");
+        qk_worker_ready(w, fiber);
+    }
+}
+
+/* ---- the rest of the host table */
+
+static void *host_alloc(qk_turn *turn, size_t size)
+{
+    void *p = qk_arena_alloc(&state_of(turn)->arena, size);
+    return p != NULL ? memset(p, 0, size) : NULL;
+}
+
+static int host_vfail(qk_turn *turn, int status, const char *format, va_list args)
+{
+    struct qk_turn_state *t = state_of(turn);
+    char *text = qk_arena_alloc(&t->arena, QK_ERROR_TEXT_MAX + 1);
+    if (text != NULL)
+        vsnprintf(text, QK_ERROR_TEXT_MAX + 1, format, args);
+    t->fail_text = text;
+    t->fail_status = status;
+    return status;
+}
+
+static const char *host_error(qk_turn *turn)
+{
+    return state_of(turn)->error_text;
+}
+
+static struct qk_ref host_self(qk_turn *turn)
+{
+    const struct qk_act *act = state_of(turn)->act;
+    return (struct qk_ref){qk_act_key(act), act->key_len};
+}
+
+static const char *host_caller(qk_turn *turn)
+{
+    const struct qk_msg *msg = state_of(turn)->msg;
+    return msg != NULL ? msg->sender : "";
+}
+
+static int64_t host_now_ms(qk_turn *turn)
+{
+    const struct qk_runtime_config *config = &state_of(turn)->worker->rt->config;
+    return config->wall_ms(config->clock_arg);
+}
+
+static int64_t host_remaining_ms(qk_turn *turn)
+{
+    const struct qk_turn_state *t = state_of(turn);
+    const struct qk_runtime_config *config = &t->worker->rt->config;
+    int64_t left = t->deadline_ns - config->now_ns(config->clock_arg);
+    return left > 0 ? left / 1000000 : 0;
+}
+
+static uint64_t host_request_id(qk_turn *turn)
+{
+    return state_of(turn)->request_id;
+}
+
+static void **host_local(qk_turn *turn)
+{
+    return &state_of(turn)->act->local;
+}
+
+static void host_deactivate(qk_turn *turn)
+{
+    struct qk_turn_state *t = state_of(turn);
+    if (t->what == QK_TURN_MESSAGE)
+        t->act->ending = QK_DEACTIVATE_REQUESTED;
+}
+
+static int host_yield(qk_turn *turn)
+{
+    struct qk_turn_state *t = state_of(turn);
+    if (qk_runtime_phase(t->worker->rt) >= QK_RUNTIME_STOPPING)
+        return QK_ECANCELLED;
+    qk_worker_ready(t->worker, t->fiber);
+    qk_turn_suspend(t->fiber);
+    return 0;
+}
+
+static void host_vlog(qk_turn *turn, enum qk_log_level level, const char *format, va_list args)
+{
+    struct qk_turn_state *t = state_of(turn);
+    const struct qk_runtime_config *config = &t->worker->rt->config;
+    if (config->log == NULL)
+        return;
+    char *text = qk_arena_alloc(&t->arena, QK_LOG_TEXT_MAX + 1);
+    if (text == NULL)
+        return;
+    vsnprintf(text, QK_LOG_TEXT_MAX + 1, format, args);
+    config->log(config->log_arg, level, t->act->type->desc->name, qk_act_key(t->act), t->request_id, text);
+}
+
+const struct qk_host qk_host_table = {
+    .abi = QK_ABI_HEAD(struct qk_host),
+    .call = host_call,
+    .begin = host_begin,
+    .await = host_await,
+    .send = host_send,
+    .alloc = host_alloc,
+    .vfail = host_vfail,
+    .error = host_error,
+    .self = host_self,
+    .caller = host_caller,
+    .now_ms = host_now_ms,
+    .remaining_ms = host_remaining_ms,
+    .request_id = host_request_id,
+    .local = host_local,
+    .deactivate = host_deactivate,
+    .yield = host_yield,
+    .vlog = host_vlog,
+};

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames of the port: calls from outside become messages, what comes of them becomes reply frames that are gathered and
+ * delivered once a round. Everything here runs on a worker's own stack.
+ */
+#include "runtime/internal.h"
+
+#include <string.h>
+
+static void out(struct qk_worker *w, struct qk_port_frame *frame)
+{
+    frame->next = NULL;
+    if (w->out_head == NULL)
+        w->out_head = frame;
+    else
+        w->out_tail->next = frame;
+    w->out_tail = frame;
+}
+
+void qk_frames_deliver(struct qk_worker *w)
+{
+    struct qk_port_frame *chain = w->out_head;
+    if (chain == NULL)
+        return;
+    w->out_head = w->out_tail = NULL;
+    w->rt->config.deliver(w->rt->config.deliver_arg, chain);
+}
+
+/* A frame for a reply of `size` bytes: the call's own where they fit. NULL without memory. */
+static struct qk_port_frame *room_for(struct qk_port_frame *frame, size_t size)
+{
+    if (size <= frame->capacity)
+        return frame;
+    struct qk_port_frame *larger = qk_port_frame_create(size);
+    if (larger == NULL)
+        return NULL;
+    larger->origin = frame->origin;
+    larger->call_id = frame->call_id;
+    larger->type_id = frame->type_id;
+    larger->method_id = frame->method_id;
+    larger->request_id = frame->request_id;
+    qk_port_frame_destroy(frame);
+    return larger;
+}
+
+void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
+                     const ProtobufCMessage *reply, bool may_have_run)
+{
+    size_t payload = reply != NULL ? protobuf_c_message_get_packed_size(reply) : 0;
+    if (payload > QK_PAYLOAD_MAX) {
+        status = QK_ETOOBIG;
+        text = "the reply is larger than a frame may be";
+        payload = 0;
+    }
+    size_t text_len = strnlen(text, QK_ERROR_TEXT_MAX);
+    struct qk_port_frame *larger = room_for(frame, payload + text_len);
+    if (larger == NULL) {
+        status = QK_ENOMEMORY;
+        payload = text_len = 0;
+    } else {
+        frame = larger;
+    }
+    frame->kind = QK_PORT_REPLY;
+    frame->status = status;
+    frame->may_have_run = may_have_run;
+    frame->key_len = 0;
+    frame->text_len = (uint32_t)text_len;
+    frame->payload_len = (uint32_t)payload;
+    memcpy(frame->bytes, text, text_len);
+    if (payload != 0)
+        protobuf_c_message_pack(reply, frame->bytes + text_len);
+    out(w, frame);
+}
+
+static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text)
+{
+    qk_frames_reply(w, frame, status, text, NULL, false);
+}
+
+static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
+{
+    struct qk_runtime *rt = w->rt;
+    if (frame->key_len == 0 || frame->key_len > QK_KEY_MAX) {
+        refuse(w, frame, QK_EINVALID, "a key has 1 to 512 bytes");
+        return;
+    }
+    if (qk_runtime_phase(rt) != QK_RUNTIME_RUNNING) {
+        refuse(w, frame, QK_EUNAVAILABLE, "the silo stops");
+        return;
+    }
+    struct qk_rt_type *type = qk_types_find(&rt->types, frame->type_id);
+    const struct qk_rt_method *method = type != NULL ? qk_type_method(type, frame->method_id) : NULL;
+    if (method == NULL) {
+        refuse(w, frame, QK_ENOTFOUND,
+               type == NULL ? "no plugin that is loaded has this actor type"
+                            : "the loaded version of this actor type has no such method");
+        return;
+    }
+    struct qk_msg *msg = qk_msg_create(w, QK_MSG_FRAME, 0);
+    if (msg == NULL) {
+        refuse(w, frame, QK_ENOMEMORY, "out of memory");
+        return;
+    }
+    msg->type = type;
+    msg->method = method;
+    msg->called = method->desc;
+    msg->frame = frame;
+    msg->request_id = frame->request_id;
+    if (msg->request_id == 0)
+        msg->request_id = atomic_fetch_add_explicit(&rt->request_ids, 1, memory_order_relaxed);
+    msg->sent_ns = w->now_ns;
+    uint32_t timeout_ms = method->desc->deadline_ms != 0 ? method->desc->deadline_ms : rt->config.default_timeout_ms;
+    msg->deadline_ns = frame->deadline_ns != 0 ? frame->deadline_ns : w->now_ns + (int64_t)timeout_ms * 1000000;
+    qk_count(&w->frames_in, 1);
+    if (frame->kind == QK_PORT_SEND) {
+        /* Answered once it is in the mailbox, by a frame of its own: the payload is still needed then. */
+        struct qk_port_frame *ack = qk_port_frame_create(0);
+        if (ack == NULL) {
+            qk_msg_fail(w, msg, QK_ENOMEMORY, "out of memory");
+            return;
+        }
+        ack->origin = frame->origin;
+        ack->call_id = frame->call_id;
+        msg->acknowledge = ack;
+    }
+    qk_msg_dispatch(w, msg, qk_port_frame_key(frame), frame->key_len);
+}
+
+static void accept_deactivate(struct qk_worker *w, struct qk_port_frame *frame)
+{
+    struct qk_rt_type *type = qk_types_find(&w->rt->types, frame->type_id);
+    struct qk_act *act = type != NULL ? qk_act_locate(w, type, qk_port_frame_key(frame), frame->key_len, false) : NULL;
+    if (act == NULL) {
+        refuse(w, frame, QK_ENOTFOUND,
+               type == NULL ? "no plugin that is loaded has this actor type" : "the actor is not active");
+        return;
+    }
+    if (!qk_mailbox_claim(&act->mailbox)) {
+        refuse(w, frame, QK_ESTATE, "the actor is at work; try again when it rests");
+        return;
+    }
+    act->ending = QK_DEACTIVATE_REQUESTED;
+    act->ender = frame;
+    qk_worker_schedule(w, act, false);
+}
+
+void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
+{
+    while (chain != NULL) {
+        struct qk_port_frame *frame = chain;
+        chain = frame->next;
+        switch (frame->kind) {
+        case QK_PORT_CALL:
+        case QK_PORT_SEND:
+            accept_call(w, frame);
+            break;
+        case QK_PORT_DEACTIVATE:
+            accept_deactivate(w, frame);
+            break;
+        case QK_PORT_REPLY:
+        case QK_PORT_CANCEL: /* the turn goes on; its reply finds nobody */
+            qk_port_frame_destroy(frame);
+            break;
+        }
+    }
+}

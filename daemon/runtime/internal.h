@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The structures that the files of the runtime share, and what each file offers the others. */
+#ifndef QK_RUNTIME_INTERNAL_H
+#define QK_RUNTIME_INTERNAL_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <pthread.h>
+#include "base/arena.h"
+#include "base/cpu.h"
+#include "base/limits.h"
+#include "base/park.h"
+#include "base/spin.h"
+#include "base/wheel.h"
+#include "runtime/fiber.h"
+#include "runtime/mailbox.h"
+#include "runtime/runtime.h"
+
+#define QK_SHARDS       256
+#define QK_TYPES_MAX    4096
+#define QK_CACHE_SLOTS  4096
+#define QK_RING_SLOTS   1024
+#define QK_WORKERS_MAX  256
+#define QK_TICK_NS      1000000 /* of the workers' wheels */
+#define QK_SAMPLE_EVERY 64      /* turns: how often one is timed */
+#define QK_STRIPES      64      /* locks for fibers that wait for room */
+
+struct qk_worker;
+struct qk_act;
+struct qk_fiber;
+
+/* A deadline in a worker's wheel: of a call, or of a fiber that waits for room. */
+struct qk_deadline {
+    struct qk_timer timer; /* first */
+    bool waiter;           /* it lies in a qk_waiter, else in a qk_msg */
+};
+
+/* ---- types (types.c) */
+
+struct qk_rt_method {
+    const struct qk_method *desc;
+    bool flat_request; /* copying the struct copies the message */
+    bool flat_reply;
+    uint16_t index;
+};
+
+struct qk_rt_type {
+    const struct qk_type *desc;
+    const struct qk_plugin *plugin;
+    uint64_t id;
+    uint32_t index; /* order of registration */
+    uint32_t mailbox_max;
+    uint32_t idle_ms;
+    uint32_t state_size;
+    uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
+    uint32_t shift;
+    uint16_t *slots; /* index + 1; 0: none */
+    struct qk_rt_method *methods;
+};
+
+struct qk_types {
+    pthread_mutex_t lock; /* registration */
+    _Atomic(struct qk_rt_type *) by_id[QK_TYPES_MAX * 2];
+    _Atomic(struct qk_rt_type *) in_order[QK_TYPES_MAX];
+    atomic_uint count;
+};
+
+int qk_types_init(struct qk_types *types);
+void qk_types_finish(struct qk_types *types);
+
+/* NULL when there is no such type. Any thread. */
+struct qk_rt_type *qk_types_find(const struct qk_types *types, uint64_t id);
+const struct qk_rt_method *qk_type_method(const struct qk_rt_type *type, uint32_t id);
+
+/* Whether the caller's and the callee's struct are of one layout; remembered. Any thread. */
+bool qk_types_same_layout(const ProtobufCMessageDescriptor *a, const ProtobufCMessageDescriptor *b);
+
+/* ---- messages (msg.c) */
+
+enum qk_msg_kind {
+    QK_MSG_CALL = 1,  /* from an activation that wants the reply */
+    QK_MSG_SEND = 2,  /* from an activation, one way */
+    QK_MSG_FRAME = 3, /* from the port */
+};
+
+enum qk_msg_life { QK_LIFE_PENDING = 0, QK_LIFE_REPLIED = 1, QK_LIFE_ABANDONED = 2 };
+
+struct qk_msg {
+    struct qk_link link; /* in a mailbox, a worker's replies or a free list */
+    uint8_t kind;
+    uint8_t size_class;
+    bool one_way; /* a frame whose sender gets its answer once the message is in the mailbox */
+    bool foreign; /* the caller's structs are of another layout: pack and unpack */
+    bool may_have_run;
+    bool out_of_memory;
+    int32_t status;
+    atomic_uint life;            /* who comes second, caller or callee, frees the message */
+    uint32_t reply_size;         /* of a foreign reply, packed at `reply` */
+    struct qk_worker *owner;     /* whose memory it is */
+    struct qk_worker *home;      /* where the caller waits */
+    struct qk_pending *pending;  /* the caller's; NULL once it does not care. The caller's worker only */
+    struct qk_deadline deadline; /* in the wheel of `home` */
+    const struct qk_rt_method *method;
+    struct qk_rt_type *type;
+    int64_t deadline_ns;
+    int64_t sent_ns;
+    uint64_t request_id;
+    const struct qk_method *called; /* as the caller knows it */
+    struct qk_port_frame *frame;
+    struct qk_port_frame *acknowledge; /* goes out once a one-way message of a frame is in the mailbox */
+    ProtobufCMessage *request;
+    ProtobufCMessage *reply;
+    const char *text;      /* message of an error, in `arena` or static */
+    const char *sender;    /* "type/key" in the block, or static */
+    struct qk_arena arena; /* what hangs on request and reply */
+};
+
+#define QK_MSG_CLASSES 5
+
+/* What a worker keeps to make messages without a lock. */
+struct qk_pool {
+    struct qk_msg *free[QK_MSG_CLASSES];
+    _Atomic(struct qk_msg *) returned; /* freed by other workers */
+    struct qk_worker *debtor;          /* messages of this worker's are gathered here before they go back */
+    struct qk_msg *owed;
+    struct qk_msg *owed_last;
+    unsigned n_owed;
+    void *slabs;
+    _Atomic uint64_t made;
+    _Atomic uint64_t freed;
+};
+
+/* A message with `extra` bytes behind it, initialised but for what the caller fills in; NULL without memory. */
+struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t extra);
+void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg);
+
+/* Gives gathered messages back to their owner. */
+void qk_pool_flush(struct qk_worker *w);
+void qk_pool_finish(struct qk_pool *pool);
+
+static inline void *qk_msg_extra(struct qk_msg *msg)
+{
+    return (uint8_t *)msg + ((sizeof(struct qk_msg) + 15) & ~(size_t)15);
+}
+
+/* ---- activations (act.c, table.c) */
+
+enum qk_phase {
+    QK_PHASE_FREE = 0,
+    QK_PHASE_NEW,          /* in the table, on_activate not begun */
+    QK_PHASE_ACTIVATING,   /* on_activate runs */
+    QK_PHASE_LIVE,         /* turns */
+    QK_PHASE_DEACTIVATING, /* on_deactivate runs */
+    QK_PHASE_DEAD,         /* out of the table */
+    QK_PHASES,
+};
+
+struct qk_act {
+    _Atomic uint64_t mailbox;
+    struct qk_link *batch; /* taken out of the mailbox, oldest first */
+    struct qk_rt_type *type;
+    uint8_t *body; /* the state, then the key and a zero */
+    uint64_t hash;
+    struct qk_act *table_next;
+    struct qk_act *queue_next; /* in a run queue, a free list or a list of the retired */
+    void *local;
+    struct qk_waiter *waiters;        /* fibers that wait for room; under the stripe's lock */
+    _Atomic(struct qk_fiber *) fiber; /* with a turn that runs or is suspended */
+    struct qk_port_frame *ender;      /* the frame that asked for the end; answered then */
+    uint64_t stamp;                   /* epoch in which it was retired */
+    _Atomic uint32_t used_ms;
+    _Atomic uint32_t turns;
+    uint16_t key_len;
+    uint16_t done; /* messages finished and not yet off the count */
+    _Atomic uint8_t phase;
+    uint8_t ending; /* enum qk_deactivate_reason: it has to end */
+    uint8_t left;   /* of the budget */
+} QK_CACHE_ALIGNED;
+
+struct qk_shard {
+    struct qk_spin lock;
+    uint32_t mask; /* buckets - 1 */
+    uint32_t count;
+    struct qk_act **buckets;
+} QK_CACHE_ALIGNED;
+
+static inline const char *qk_act_key(const struct qk_act *act)
+{
+    return (const char *)act->body + act->type->state_size;
+}
+
+void qk_act_move(struct qk_act *act, enum qk_phase to);
+
+/* The activation of an actor, made if there is none; NULL without memory or past activations_max. On a worker's thread,
+ * which does not give it up before it has used what it got. */
+struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
+                             bool make);
+
+/*
+ * Takes an activation out of the table and closes its mailbox. What waits in it comes back, oldest first; or, if
+ * `successor` is asked for and something waits, goes into a new activation that takes the old one's place in the same
+ * moment, so that nothing sent later overtakes it: the new one is returned there, scheduled, for the caller to queue.
+ */
+struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor);
+
+/* Frees an unlinked activation once no worker can hold it. */
+void qk_act_retire(struct qk_worker *w, struct qk_act *act);
+void qk_act_reclaim(struct qk_worker *w);
+
+/* ---- fibers that wait for room in a mailbox */
+
+struct qk_waiter {
+    struct qk_waiter *next;
+    struct qk_fiber *fiber;
+    struct qk_act *act;
+    struct qk_deadline deadline;
+    bool linked; /* in the activation's list; under the stripe's lock */
+    int status;
+};
+
+/* ---- turns (turn.c) */
+
+enum qk_turn_what { QK_TURN_MESSAGE = 1, QK_TURN_ACTIVATE, QK_TURN_DEACTIVATE };
+
+struct qk_pending {
+    struct qk_msg *msg; /* NULL once it is over */
+    struct qk_fiber *fiber;
+    struct qk_pending *next; /* of the turn */
+    struct qk_pending *prev;
+    const struct qk_method *called;
+    ProtobufCMessage *reply; /* unpacked for a foreign caller */
+    const char *text;
+    int32_t status;
+    bool done;
+    bool may_have_run;
+};
+
+struct qk_turn_state {
+    qk_turn pub; /* what the handler sees; first */
+    struct qk_fiber *fiber;
+    struct qk_worker *worker;
+    struct qk_act *act;
+    struct qk_msg *msg; /* NULL: a hook that no message caused */
+    const struct qk_rt_method *method;
+    enum qk_turn_what what;
+    int32_t status;
+    int64_t deadline_ns;
+    int64_t started_ns; /* 0: not timed */
+    uint64_t request_id;
+    ProtobufCMessage *request;
+    ProtobufCMessage *reply;
+    struct qk_pending *pendings;
+    const char *fail_text; /* set by qk_fail() */
+    int32_t fail_status;
+    const char *error_text; /* of the last call that failed */
+    char *caller_text;
+    struct qk_arena arena;
+    bool suspended_once;
+};
+
+/* At the high end of its stack. */
+struct qk_fiber {
+    struct qk_context context;
+    struct qk_fiber *next;      /* in a list of the free, the ready or the woken */
+    struct qk_fiber *susp_next; /* among the suspended of its worker */
+    struct qk_fiber *susp_prev;
+    struct qk_pending *waits_for; /* awaits this call */
+    struct qk_waiter *waiter;     /* or room in a mailbox */
+    bool suspended;
+    bool finished; /* the turn is over */
+    struct qk_turn_state turn;
+};
+
+/* Runs an activation that the worker holds until it rests, is suspended or has used its budget. */
+void qk_turn_run(struct qk_worker *w, struct qk_act *act);
+
+/* Goes on with a suspended turn. */
+void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber);
+
+/* Suspends the fiber that runs; returns once qk_worker_ready() was called for it. On the fiber. */
+void qk_turn_suspend(struct qk_fiber *fiber);
+
+/* Ends a message with an error that no turn caused (its deadline passed, the silo stops, ...). */
+void qk_msg_fail(struct qk_worker *w, struct qk_msg *msg, int status, const char *text);
+
+/* Ends a message: the reply goes to where it is waited for. */
+void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg);
+
+/* Puts a message into an actor's mailbox from the worker's own stack, where it can't wait. Fails the message otherwise.
+ */
+void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, uint32_t key_len);
+
+/* ---- calls (call.c) */
+
+extern const struct qk_host qk_host_table;
+
+/* A reply that has come to its caller's worker. */
+void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg);
+
+/* The deadline of a pending call, or of a wait for room, has passed. */
+void qk_call_expired(struct qk_worker *w, struct qk_timer *timer);
+
+/* Ends what a suspended fiber waits for, because the silo stops. */
+void qk_call_cancel(struct qk_worker *w, struct qk_fiber *fiber);
+
+/* Lets go of calls that the turn began and did not await. */
+void qk_call_abandon_all(struct qk_turn_state *t);
+
+/* Wakes fibers that wait for room, at most `room`; all of them when it ends. */
+void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room);
+
+/* ---- frames (frames.c) */
+
+void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain);
+
+/* Turns a frame into its reply and puts it into the worker's outbox. */
+void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
+                     const ProtobufCMessage *reply, bool may_have_run);
+void qk_frames_deliver(struct qk_worker *w);
+
+/* ---- workers (worker.c, queue.c) */
+
+struct qk_type_counts {
+    _Atomic uint64_t turns;
+    _Atomic uint64_t failures;
+    _Atomic uint64_t turn_ns;
+    _Atomic uint64_t samples;
+    _Atomic uint64_t wait_ns;
+    _Atomic int64_t activations; /* made less ended on this worker; the sum over workers counts */
+};
+
+/* A ring that its worker fills and empties at the two ends, and others steal from. */
+struct qk_ring {
+    _Atomic uint32_t head;
+    uint8_t gap[QK_CACHE_LINE - 4];
+    _Atomic uint32_t tail;
+    _Atomic(struct qk_act *) slots[QK_RING_SLOTS];
+};
+
+struct qk_worker {
+    struct qk_runtime *rt;
+    uint32_t index;
+    uint32_t tick; /* runs since the clock was read */
+    int64_t now_ns;
+    struct qk_context context;
+    struct qk_fiber *free_fibers;
+    struct qk_fiber *ready_head; /* fibers to go on with */
+    struct qk_fiber *ready_tail;
+    struct qk_fiber *suspended; /* all of them, newest first */
+    struct qk_act *next;        /* the activation that a call has just woken: runs first */
+    uint32_t next_run;
+    struct qk_pool pool;
+    struct qk_act *free_acts;
+    struct qk_act *retired;
+    struct qk_act *retired_last;
+    struct qk_port_frame *out_head; /* replies for the port, gathered */
+    struct qk_port_frame *out_tail;
+    int64_t sweep_ns; /* when to look for idle activations next */
+    uint32_t sweep_shard;
+    uint32_t rng;
+    int64_t polled_ns;
+    struct qk_act **cache;
+    struct qk_type_counts *counts; /* by the type's index */
+    struct qk_stacks *stacks;
+    void *act_slabs;
+    struct qk_arena scratch; /* for packing and unpacking */
+    struct qk_wheel wheel;
+    struct qk_ring ring;
+    /* Written by others, or read by them. */
+    _Atomic(struct qk_msg *) replies QK_CACHE_ALIGNED; /* come back to this worker's callers */
+    _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
+    atomic_bool parked;
+    atomic_bool in_poll;
+    struct qk_park park;
+    _Atomic uint64_t seen; /* the epoch; UINT64_MAX: holds nothing */
+    _Atomic uint64_t loops;
+    _Atomic uint64_t turns;
+    _Atomic uint64_t failures;
+    _Atomic uint64_t busy_ns;
+    _Atomic uint64_t steals;
+    _Atomic uint64_t parks;
+    _Atomic uint64_t wakes;
+    _Atomic uint64_t frames_in;
+    _Atomic uint64_t turn_number;
+    _Atomic(struct qk_act *) turn_act;
+    _Atomic(const char *) turn_method;
+    _Atomic uint64_t n_suspended;
+} QK_CACHE_ALIGNED;
+
+/* What the watcher remembers of each worker between its looks. */
+struct qk_watched {
+    uint64_t turn;
+    int64_t since_ns;
+    int64_t report_ns;
+};
+
+struct qk_runtime {
+    struct qk_runtime_config config;
+    uint32_t n_workers; /* at least 1: the owner's thread drives it when config.workers is 0 */
+    struct qk_worker **workers;
+    struct qk_types types;
+    struct qk_shard shards[QK_SHARDS];
+    struct qk_spin stripes[QK_STRIPES];
+    _Atomic uint64_t epoch;
+    _Atomic int64_t activations;
+    _Atomic uint32_t idle_min_ms; /* the smallest of all types */
+    atomic_uint phase;            /* enum qk_runtime_phase */
+    _Atomic int64_t stop_ns;
+    atomic_uint spinning;
+    atomic_uint parked;
+    atomic_bool driver; /* someone is in the poller */
+    _Atomic int64_t polled_ns;
+    _Atomic uint64_t request_ids;
+    _Atomic(struct qk_port_frame *) posted; /* frames of threads that are no workers, newest first */
+    struct qk_spin post_lock;
+    struct qk_spin queue_lock;
+    struct qk_act *queue_head; /* what the rings had no room for */
+    struct qk_act *queue_tail;
+    _Atomic uint32_t queue_count;
+    _Atomic uint64_t watch_seen; /* epoch of the watching thread */
+    struct qk_watched *watched;
+    _Atomic uint64_t long_turns;
+};
+
+/* The worker whose thread this is; NULL on others. Not to be kept across a suspension. */
+struct qk_worker *qk_worker_current(void);
+
+/* Queues an activation that this worker has just scheduled; `called`: its caller suspends at once, so it runs next. */
+void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called);
+
+/* Queues a fiber of this worker to go on. */
+void qk_worker_ready(struct qk_worker *w, struct qk_fiber *fiber);
+
+/* The same from any worker. */
+void qk_worker_wake_fiber(struct qk_worker *from, struct qk_fiber *fiber);
+
+/* Gives a reply to the worker on which its caller waits. */
+void qk_worker_reply(struct qk_worker *from, struct qk_msg *msg);
+
+/* Sees to it that a worker looks at what was left for it. */
+void qk_worker_kick(struct qk_worker *from, struct qk_worker *w);
+void qk_runtime_kick_one(struct qk_runtime *rt, struct qk_worker *from);
+void qk_worker_read_clock(struct qk_worker *w);
+bool qk_worker_round(struct qk_worker *w);
+
+void qk_queue_push(struct qk_worker *w, struct qk_act *act);
+struct qk_act *qk_queue_pop(struct qk_worker *w);
+struct qk_act *qk_queue_steal(struct qk_worker *w);
+uint32_t qk_queue_depth(const struct qk_worker *w);
+
+struct qk_fiber *qk_fiber_get(struct qk_worker *w);
+void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber);
+void qk_fiber_pool_finish(struct qk_worker *w);
+
+/* ---- the end of activations (idle.c) */
+
+/* Looks for idle activations if it is time; when the runtime stops, claims every one that rests. True if it claimed
+ * any. */
+bool qk_idle_sweep(struct qk_worker *w);
+void qk_idle_plan(struct qk_worker *w);
+
+/* ---- logging */
+void qk_runtime_log(struct qk_runtime *rt, enum qk_log_level level, const struct qk_act *act, uint64_t request_id,
+                    const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+static inline enum qk_runtime_phase qk_runtime_phase(const struct qk_runtime *rt)
+{
+    return (enum qk_runtime_phase)atomic_load_explicit(&((struct qk_runtime *)rt)->phase, memory_order_acquire);
+}
+
+/* A counter that one thread writes and others read. */
+static inline void qk_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#endif

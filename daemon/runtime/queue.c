@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Queues of runnable activations: each worker's ring, which others may steal from, and one common list for what the
+ * rings have no room for.
+ */
+#include "runtime/internal.h"
+
+static void push_common(struct qk_runtime *rt, struct qk_act *act)
+{
+    act->queue_next = NULL;
+    qk_spin_lock(&rt->queue_lock);
+    if (rt->queue_head == NULL)
+        rt->queue_head = act;
+    else
+        rt->queue_tail->queue_next = act;
+    rt->queue_tail = act;
+    atomic_fetch_add_explicit(&rt->queue_count, 1, memory_order_relaxed);
+    qk_spin_unlock(&rt->queue_lock);
+}
+
+static struct qk_act *pop_common(struct qk_runtime *rt)
+{
+    if (atomic_load_explicit(&rt->queue_count, memory_order_relaxed) == 0)
+        return NULL;
+    qk_spin_lock(&rt->queue_lock);
+    struct qk_act *act = rt->queue_head;
+    if (act != NULL) {
+        rt->queue_head = act->queue_next;
+        atomic_fetch_sub_explicit(&rt->queue_count, 1, memory_order_relaxed);
+    }
+    qk_spin_unlock(&rt->queue_lock);
+    return act;
+}
+
+void qk_queue_push(struct qk_worker *w, struct qk_act *act)
+{
+    struct qk_ring *ring = &w->ring;
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    if (tail - head >= QK_RING_SLOTS) {
+        push_common(w->rt, act);
+        return;
+    }
+    atomic_store_explicit(&ring->slots[tail % QK_RING_SLOTS], act, memory_order_relaxed);
+    atomic_store_explicit(&ring->tail, tail + 1, memory_order_release);
+}
+
+/* Takes the oldest of a ring; the owner and thieves alike. */
+static struct qk_act *ring_pop(struct qk_ring *ring)
+{
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
+    for (;;) {
+        uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_acquire);
+        if ((int32_t)(tail - head) <= 0)
+            return NULL;
+        struct qk_act *act = atomic_load_explicit(&ring->slots[head % QK_RING_SLOTS], memory_order_relaxed);
+        if (atomic_compare_exchange_weak_explicit(&ring->head, &head, head + 1, memory_order_acq_rel,
+                                                  memory_order_acquire))
+            return act;
+    }
+}
+
+struct qk_act *qk_queue_pop(struct qk_worker *w)
+{
+    /* Now and then the common list first, so that nothing starves there. */
+    if (qk_unlikely((++w->rng & 63) == 0)) {
+        struct qk_act *act = pop_common(w->rt);
+        if (act != NULL)
+            return act;
+    }
+    struct qk_act *act = ring_pop(&w->ring);
+    return act != NULL ? act : pop_common(w->rt);
+}
+
+uint32_t qk_queue_depth(const struct qk_worker *w)
+{
+    struct qk_ring *ring = (struct qk_ring *)&w->ring;
+    uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
+    return (int32_t)(tail - head) > 0 ? tail - head : 0;
+}
+
+struct qk_act *qk_queue_steal(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    for (uint32_t k = 1; k < rt->n_workers; k++) {
+        struct qk_worker *victim = rt->workers[(w->index + k) % rt->n_workers];
+        uint32_t depth = qk_queue_depth(victim);
+        if (depth == 0)
+            continue;
+        struct qk_act *first = ring_pop(&victim->ring);
+        if (first == NULL)
+            continue;
+        qk_count(&w->steals, 1);
+        /* Half of what is there, so that the next steal is far off. */
+        for (uint32_t i = 1; i < depth / 2 && i < QK_RING_SLOTS / 2; i++) {
+            struct qk_act *act = ring_pop(&victim->ring);
+            if (act == NULL)
+                break;
+            qk_queue_push(w, act);
+        }
+        return first;
+    }
+    return NULL;
+}

@@ -1,0 +1,594 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A turn from start to end: taking messages from the mailbox, running handlers and hooks on fibers, copying or packing
+ * the reply, and handing it on.
+ *
+ * A worker that holds an activation's SCHEDULED bit is here alone. The handler runs on a fiber; everything else runs on
+ * the worker's own stack, unpacking and packing above all.
+ */
+#include "runtime/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+#include "wire/check.h"
+#include "wire/message.h"
+
+/* ---- fibers */
+
+static void run_handler(struct qk_turn_state *t)
+{
+    const struct qk_type *type = t->act->type->desc;
+    void *self = type->state != NULL ? t->act->body : NULL;
+    switch (t->what) {
+    case QK_TURN_MESSAGE:
+        t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
+        break;
+    case QK_TURN_ACTIVATE:
+        t->status = type->on_activate(&t->pub, self);
+        break;
+    case QK_TURN_DEACTIVATE:
+        type->on_deactivate(&t->pub, self, (enum qk_deactivate_reason)t->act->ending);
+        t->status = 0;
+        break;
+    }
+}
+
+static void fiber_main(void *context)
+{
+    struct qk_fiber *fiber = (struct qk_fiber *)context;
+    qk_context_begin(&fiber->turn.worker->context);
+    for (;;) {
+        run_handler(&fiber->turn);
+        fiber->finished = true;
+        qk_context_switch(&fiber->context, &fiber->turn.worker->context);
+    }
+}
+
+#define FIBERS_PER_MAP 32
+
+static bool make_fibers(struct qk_worker *w)
+{
+    size_t size = w->rt->config.fiber_stack_bytes;
+    struct qk_stacks *stacks = qk_stacks_create(size, FIBERS_PER_MAP);
+    if (stacks == NULL)
+        return false;
+    stacks->next = w->stacks;
+    w->stacks = stacks;
+    for (unsigned i = 0; i < FIBERS_PER_MAP; i++) {
+        uint8_t *low = stacks->base + i * size;
+        struct qk_fiber *fiber = (struct qk_fiber *)((uintptr_t)(low + size - sizeof(*fiber)) & ~(uintptr_t)63);
+        memset(fiber, 0, sizeof(*fiber));
+        qk_context_make(&fiber->context, low, fiber, fiber_main);
+        qk_arena_init(&fiber->turn.arena, QK_TURN_ARENA_MAX);
+        fiber->next = w->free_fibers;
+        w->free_fibers = fiber;
+    }
+    return true;
+}
+
+struct qk_fiber *qk_fiber_get(struct qk_worker *w)
+{
+    if (qk_unlikely(w->free_fibers == NULL) && !make_fibers(w))
+        return NULL;
+    struct qk_fiber *fiber = w->free_fibers;
+    w->free_fibers = fiber->next;
+    return fiber;
+}
+
+void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    fiber->next = w->free_fibers;
+    w->free_fibers = fiber;
+}
+
+void qk_fiber_pool_finish(struct qk_worker *w)
+{
+    for (struct qk_fiber *f = w->free_fibers; f != NULL; f = f->next) {
+        qk_arena_finish(&f->turn.arena);
+        qk_context_finish(&f->context);
+    }
+    qk_stacks_destroy(w->stacks);
+    w->free_fibers = NULL;
+    w->stacks = NULL;
+}
+
+void qk_turn_suspend(struct qk_fiber *fiber)
+{
+    struct qk_worker *w = fiber->turn.worker;
+    fiber->suspended = true;
+    fiber->turn.suspended_once = true;
+    fiber->susp_prev = NULL;
+    fiber->susp_next = w->suspended;
+    if (w->suspended != NULL)
+        w->suspended->susp_prev = fiber;
+    w->suspended = fiber;
+    qk_count(&w->n_suspended, 1);
+    qk_context_switch(&fiber->context, &w->context);
+}
+
+static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    fiber->suspended = false;
+    if (fiber->susp_prev != NULL)
+        fiber->susp_prev->susp_next = fiber->susp_next;
+    else
+        w->suspended = fiber->susp_next;
+    if (fiber->susp_next != NULL)
+        fiber->susp_next->susp_prev = fiber->susp_prev;
+    qk_count(&w->n_suspended, (uint64_t)-1);
+}
+
+/* ---- the end of a message */
+
+void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
+{
+    switch (msg->kind) {
+    case QK_MSG_SEND:
+        qk_msg_destroy(w, msg);
+        break;
+    case QK_MSG_FRAME:
+        if (msg->one_way)
+            qk_port_frame_destroy(msg->frame);
+        else if (msg->frame != NULL)
+            qk_frames_reply(w, msg->frame, msg->status, msg->text, msg->status >= 0 ? msg->reply : NULL,
+                            msg->may_have_run);
+        qk_msg_destroy(w, msg);
+        break;
+    case QK_MSG_CALL:
+        if (atomic_exchange_explicit(&msg->life, QK_LIFE_REPLIED, memory_order_acq_rel) == QK_LIFE_PENDING)
+            qk_worker_reply(w, msg);
+        else
+            qk_msg_destroy(w, msg);
+        break;
+    }
+}
+
+void qk_msg_fail(struct qk_worker *w, struct qk_msg *msg, int status, const char *text)
+{
+    msg->status = status;
+    msg->text = text;
+    msg->may_have_run = false;
+    qk_msg_complete(w, msg);
+}
+
+void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, uint32_t key_len)
+{
+    struct qk_rt_type *type = msg->type;
+    struct qk_port_frame *ack = msg->acknowledge;
+    msg->one_way = ack != NULL; /* before others can see it; taken back if it is refused */
+    enum qk_push pushed = QK_PUSH_CLOSED;
+    struct qk_act *act;
+    while (pushed == QK_PUSH_CLOSED) {
+        act = qk_act_locate(w, type, key, key_len, true);
+        if (act == NULL)
+            break;
+        pushed = qk_mailbox_push(&act->mailbox, &msg->link, type->mailbox_max);
+    }
+    if (pushed <= QK_PUSHED_SCHEDULE) {
+        if (pushed == QK_PUSHED_SCHEDULE)
+            qk_worker_schedule(w, act, false);
+        if (ack != NULL)
+            qk_frames_reply(w, ack, 0, "", NULL, true);
+        return;
+    }
+    qk_port_frame_destroy(ack);
+    msg->one_way = false;
+    if (pushed == QK_PUSH_FULL)
+        qk_msg_fail(w, msg, QK_EOVERLOADED, "the actor's mailbox is full");
+    else
+        qk_msg_fail(w, msg, QK_ENOMEMORY, "the silo has no memory for another activation");
+}
+
+/* ---- the reply */
+
+/* Keeps the text of an error with the message. */
+static const char *keep_text(struct qk_msg *msg, const char *text)
+{
+    size_t n = strlen(text) + 1;
+    char *copy = qk_arena_alloc(&msg->arena, n);
+    return copy != NULL ? memcpy(copy, text, n) : "";
+}
+
+/* Packs the reply for a caller whose struct has another layout. */
+static int pack_foreign_reply(struct qk_msg *msg, const ProtobufCMessage *reply)
+{
+    size_t size = protobuf_c_message_get_packed_size(reply);
+    if (size > QK_PAYLOAD_MAX)
+        return QK_ETOOBIG;
+    uint8_t *bytes = qk_arena_alloc(&msg->arena, size + 1);
+    if (bytes == NULL)
+        return QK_ENOMEMORY;
+    protobuf_c_message_pack(reply, bytes);
+    msg->reply = (ProtobufCMessage *)bytes;
+    msg->reply_size = (uint32_t)size;
+    return 0;
+}
+
+static void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
+{
+    struct qk_msg *msg = t->msg;
+    msg->status = t->status;
+    msg->may_have_run = true;
+    if (t->status < 0) {
+        bool told = t->fail_text != NULL && t->fail_status == t->status;
+        const char *text = told ? t->fail_text : "";
+        if (msg->kind != QK_MSG_SEND)
+            msg->text = *text != '\0' ? keep_text(msg, text) : "";
+    } else if (msg->kind == QK_MSG_CALL) {
+        const struct qk_rt_method *m = t->method;
+        int rc = 0;
+        if (msg->foreign)
+            rc = pack_foreign_reply(msg, t->reply);
+        else if (!m->flat_reply || t->reply->n_unknown_fields != 0)
+            rc = qk_message_copy(m->desc->reply, t->reply, msg->reply, &msg->arena);
+        if (rc < 0) {
+            msg->status = rc;
+            msg->text = "the reply could not be copied: too large, too deep, or without memory";
+        }
+    } else if (msg->kind == QK_MSG_FRAME && !msg->one_way) {
+        /* Packed at once: the reply may point at the state or into the turn's arena. */
+        qk_frames_reply(w, msg->frame, t->status, "", t->reply, true);
+        msg->frame = NULL;
+    }
+    qk_msg_complete(w, msg);
+}
+
+/* ---- starting a turn */
+
+static int unpack_request(struct qk_turn_state *t, const uint8_t *data, size_t size)
+{
+    int rc = qk_wire_unpack(t->method->desc->request, data, size, &t->arena, &t->request);
+    if (rc < 0)
+        return rc;
+    t->reply = qk_arena_alloc(&t->arena, t->method->desc->reply->sizeof_message);
+    return t->reply != NULL ? 0 : QK_ENOMEMORY;
+}
+
+/* Another layout: through bytes, on this stack. */
+static int convert_request(struct qk_worker *w, struct qk_turn_state *t)
+{
+    size_t size = protobuf_c_message_get_packed_size(t->msg->request);
+    if (size > QK_PAYLOAD_MAX)
+        return QK_ETOOBIG;
+    qk_arena_reset(&w->scratch);
+    uint8_t *bytes = qk_arena_alloc(&w->scratch, size + 1);
+    if (bytes == NULL)
+        return QK_ENOMEMORY;
+    protobuf_c_message_pack(t->msg->request, bytes);
+    return unpack_request(t, bytes, size);
+}
+
+static int prepare_message(struct qk_worker *w, struct qk_turn_state *t)
+{
+    struct qk_msg *msg = t->msg;
+    int rc = 0;
+    if (msg->kind == QK_MSG_FRAME) {
+        struct qk_port_frame *f = msg->frame;
+        rc = unpack_request(t, qk_port_frame_payload(f), f->payload_len);
+    } else if (msg->foreign) {
+        rc = convert_request(w, t);
+    } else {
+        t->request = msg->request;
+        t->reply = msg->reply;
+        if (t->reply == NULL) { /* sent: nobody wants it */
+            t->reply = qk_arena_alloc(&t->arena, t->method->desc->reply->sizeof_message);
+            rc = t->reply != NULL ? 0 : QK_ENOMEMORY;
+        }
+    }
+    if (rc == 0)
+        t->method->desc->reply->message_init(t->reply);
+    return rc;
+}
+
+static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what, struct qk_msg *msg)
+{
+    struct qk_fiber *fiber = qk_fiber_get(w);
+    if (fiber == NULL)
+        return NULL;
+    struct qk_turn_state *t = &fiber->turn;
+    t->pub.host = &qk_host_table;
+    t->fiber = fiber;
+    t->worker = w;
+    t->act = act;
+    t->msg = msg;
+    t->method = msg != NULL ? msg->method : NULL;
+    t->what = what;
+    t->status = 0;
+    t->deadline_ns = msg != NULL ? msg->deadline_ns : w->now_ns + (int64_t)w->rt->config.default_timeout_ms * 1000000;
+    t->started_ns = 0;
+    t->request_id = msg != NULL ? msg->request_id : 0;
+    t->request = t->reply = NULL;
+    t->pendings = NULL;
+    t->fail_text = NULL;
+    t->fail_status = 0;
+    t->error_text = "";
+    t->caller_text = NULL;
+    t->suspended_once = false;
+    fiber->waits_for = NULL;
+    fiber->waiter = NULL;
+    fiber->finished = false;
+    return fiber;
+}
+
+static const char *turn_name(const struct qk_turn_state *t)
+{
+    switch (t->what) {
+    case QK_TURN_ACTIVATE:
+        return "on_activate";
+    case QK_TURN_DEACTIVATE:
+        return "on_deactivate";
+    default:
+        return t->method->desc->name;
+    }
+}
+
+/* Gives the thread to the fiber until it is suspended or done: true when done. */
+static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    struct qk_turn_state *t = &fiber->turn;
+    atomic_store_explicit(&w->turn_act, t->act, memory_order_relaxed);
+    atomic_store_explicit(&w->turn_method, turn_name(t), memory_order_relaxed);
+    qk_count(&w->turn_number, 1);
+    qk_context_switch(&w->context, &fiber->context);
+    atomic_store_explicit(&w->turn_act, NULL, memory_order_relaxed);
+    return fiber->finished;
+}
+
+/* ---- after a turn */
+
+static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    struct qk_turn_state *t = &fiber->turn;
+    if (qk_unlikely(t->pendings != NULL))
+        qk_call_abandon_all(t);
+    qk_arena_reset(&t->arena);
+    atomic_store_explicit(&t->act->fiber, NULL, memory_order_relaxed);
+    qk_fiber_put(w, fiber);
+}
+
+static void count_turn(struct qk_worker *w, struct qk_turn_state *t)
+{
+    struct qk_type_counts *c = &w->counts[t->act->type->index];
+    qk_count(&c->turns, 1);
+    qk_count(&w->turns, 1);
+    atomic_store_explicit(&t->act->turns, atomic_load_explicit(&t->act->turns, memory_order_relaxed) + 1,
+                          memory_order_relaxed);
+    if (t->status < 0) {
+        qk_count(&c->failures, 1);
+        qk_count(&w->failures, 1);
+    }
+    if (t->started_ns != 0 && !t->suspended_once) {
+        qk_worker_read_clock(w);
+        qk_count(&c->samples, 1);
+        qk_count(&c->turn_ns, (uint64_t)(w->now_ns - t->started_ns));
+        if (t->started_ns > t->msg->sent_ns)
+            qk_count(&c->wait_ns, (uint64_t)(t->started_ns - t->msg->sent_ns));
+    }
+}
+
+/* Fails everything that waits, because on_activate did; the activation goes. */
+static void fail_activation(struct qk_worker *w, struct qk_act *act, int status, const char *text)
+{
+    struct qk_link *link = qk_act_unlink(w, act, NULL);
+    while (link != NULL) {
+        struct qk_msg *msg = (struct qk_msg *)link;
+        link = link->next;
+        char full[QK_ERROR_TEXT_MAX];
+        snprintf(full, sizeof(full), "%s/%s could not be activated (status %d)%s%s", act->type->desc->name,
+                 qk_act_key(act), status, *text != '\0' ? ": " : "", text);
+        qk_msg_fail(w, msg, QK_EACTIVATE, keep_text(msg, full));
+    }
+    qk_call_wake_waiters(w, act, UINT32_MAX);
+    qk_act_retire(w, act);
+}
+
+/* Takes an activation whose end is over out of memory; what still waits goes to the next activation. */
+static void bury(struct qk_worker *w, struct qk_act *act)
+{
+    bool stopping = qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING;
+    struct qk_act *successor = NULL;
+    struct qk_link *link = qk_act_unlink(w, act, stopping ? NULL : &successor);
+    while (link != NULL) {
+        struct qk_msg *msg = (struct qk_msg *)link;
+        link = link->next;
+        if (stopping)
+            qk_msg_fail(w, msg, QK_EUNAVAILABLE, "the silo stops");
+        else
+            qk_msg_fail(w, msg, QK_ENOMEMORY, "the silo has no memory for another activation");
+    }
+    if (successor != NULL)
+        qk_worker_schedule(w, successor, false);
+    qk_call_wake_waiters(w, act, UINT32_MAX);
+    if (act->ender != NULL)
+        qk_frames_reply(w, act->ender, 0, "", NULL, true);
+    act->ender = NULL;
+    qk_act_retire(w, act);
+}
+
+enum next { GO_ON, LEAVE };
+
+/* What follows a finished turn. LEAVE: the activation is no longer ours. */
+static enum next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    struct qk_turn_state *t = &fiber->turn;
+    struct qk_act *act = t->act;
+    switch (t->what) {
+    case QK_TURN_MESSAGE:
+        count_turn(w, t);
+        if (qk_unlikely(t->pendings != NULL))
+            qk_call_abandon_all(t);
+        finish_reply(w, t);
+        act->done++;
+        end_turn(w, fiber);
+        return GO_ON;
+    case QK_TURN_ACTIVATE:
+        if (t->status < 0) {
+            char text[QK_ERROR_TEXT_MAX];
+            snprintf(text, sizeof(text), "%s", t->fail_text != NULL ? t->fail_text : "");
+            int status = t->status;
+            qk_count(&w->failures, 1);
+            end_turn(w, fiber);
+            fail_activation(w, act, status, text);
+            return LEAVE;
+        }
+        qk_act_move(act, QK_PHASE_LIVE);
+        end_turn(w, fiber);
+        return GO_ON;
+    case QK_TURN_DEACTIVATE:
+        end_turn(w, fiber);
+        bury(w, act);
+        return LEAVE;
+    }
+    return LEAVE;
+}
+
+/* ---- running an activation */
+
+/* Messages that are finished come off the count, and fibers that wait for room learn of it. */
+static void settle(struct qk_worker *w, struct qk_act *act)
+{
+    if (act->done == 0)
+        return;
+    uint64_t before = qk_mailbox_finish(&act->mailbox, act->done);
+    if (qk_unlikely((before & QK_MAILBOX_WAITERS) != 0))
+        qk_call_wake_waiters(w, act, act->done);
+    act->done = 0;
+}
+
+/* Runs a fiber and what follows. */
+static enum next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
+{
+    atomic_store_explicit(&act->fiber, fiber, memory_order_relaxed);
+    if (!enter_fiber(w, fiber)) {
+        settle(w, act);
+        return LEAVE;
+    }
+    return after_turn(w, fiber);
+}
+
+static enum next run_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what)
+{
+    struct qk_fiber *fiber = begin_turn(w, act, what, (struct qk_msg *)act->batch);
+    if (fiber == NULL) {
+        if (what == QK_TURN_ACTIVATE)
+            fail_activation(w, act, QK_ENOMEMORY, "no memory for a stack");
+        else
+            bury(w, act);
+        return LEAVE;
+    }
+    fiber->turn.msg = NULL;
+    return run_fiber(w, act, fiber);
+}
+
+static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
+{
+    if (qk_unlikely(msg->deadline_ns <= w->now_ns)) {
+        qk_msg_fail(w, msg, QK_ETIMEDOUT, "the deadline passed while the message waited");
+        act->done++;
+        return GO_ON;
+    }
+    if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING)) {
+        qk_msg_fail(w, msg, QK_EUNAVAILABLE, "the silo stops");
+        act->done++;
+        return GO_ON;
+    }
+    struct qk_fiber *fiber = begin_turn(w, act, QK_TURN_MESSAGE, msg);
+    if (fiber == NULL) {
+        qk_msg_fail(w, msg, QK_ENOMEMORY, "no memory for a stack");
+        act->done++;
+        return GO_ON;
+    }
+    int rc = prepare_message(w, &fiber->turn);
+    if (qk_unlikely(rc < 0)) {
+        qk_msg_fail(w, msg, rc,
+                    rc == QK_EINVALID ? "the request is not a valid message of the method's type"
+                                      : "the request is too large");
+        act->done++;
+        end_turn(w, fiber);
+        return GO_ON;
+    }
+    if (qk_unlikely(++w->tick % QK_SAMPLE_EVERY == 0)) {
+        qk_worker_read_clock(w);
+        fiber->turn.started_ns = w->now_ns;
+    }
+    return run_fiber(w, act, fiber);
+}
+
+/* Rests, unless something has come: true when the activation is at rest and no longer ours. */
+static bool rest(struct qk_worker *w, struct qk_act *act)
+{
+    uint64_t before;
+    uint32_t done = act->done;
+    act->done = 0;
+    atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
+    bool rests = qk_mailbox_rest(&act->mailbox, done, &before);
+    if (qk_unlikely((before & QK_MAILBOX_WAITERS) != 0))
+        qk_call_wake_waiters(w, act, done != 0 ? done : 1);
+    return rests;
+}
+
+/* Ends the activation if that was asked for: LEAVE when it has begun to end. */
+static enum next end_if_asked(struct qk_worker *w, struct qk_act *act)
+{
+    if (act->ending == QK_DEACTIVATE_IDLE) {
+        if (act->batch == NULL)
+            act->batch = qk_mailbox_take(&act->mailbox);
+        if (act->batch != NULL) { /* it is wanted after all */
+            act->ending = 0;
+            return GO_ON;
+        }
+    }
+    settle(w, act);
+    if (atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW ||
+        act->type->desc->on_deactivate == NULL) {
+        bury(w, act);
+        return LEAVE;
+    }
+    qk_act_move(act, QK_PHASE_DEACTIVATING);
+    return run_hook(w, act, QK_TURN_DEACTIVATE);
+}
+
+void qk_turn_run(struct qk_worker *w, struct qk_act *act)
+{
+    if (act->left == 0)
+        act->left = (uint8_t)w->rt->config.budget;
+    for (;;) {
+        if (qk_unlikely(act->ending != 0) && end_if_asked(w, act) == LEAVE)
+            return;
+        if (act->batch == NULL)
+            act->batch = qk_mailbox_take(&act->mailbox);
+        if (act->batch == NULL) {
+            act->left = 0;
+            if (rest(w, act))
+                return;
+            act->left = (uint8_t)w->rt->config.budget;
+            continue;
+        }
+        if (qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW)) {
+            bool hook = act->type->desc->on_activate != NULL && qk_runtime_phase(w->rt) < QK_RUNTIME_STOPPING;
+            qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
+            if (hook && run_hook(w, act, QK_TURN_ACTIVATE) == LEAVE)
+                return;
+        }
+        if (act->left == 0) {
+            settle(w, act);
+            qk_queue_push(w, act);
+            return;
+        }
+        act->left--;
+        struct qk_msg *msg = (struct qk_msg *)act->batch;
+        act->batch = msg->link.next;
+        if (run_message(w, act, msg) == LEAVE)
+            return;
+    }
+}
+
+void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    struct qk_act *act = fiber->turn.act;
+    take_from_suspended(w, fiber);
+    if (!enter_fiber(w, fiber))
+        return;
+    if (after_turn(w, fiber) == GO_ON)
+        qk_turn_run(w, act);
+}

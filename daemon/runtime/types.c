@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The registry of actor types. Registration takes a lock and checks everything; look-ups are by id and take none:
+ * entries are published once and stay until the runtime ends.
+ */
+#include "runtime/internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/fnv.h"
+#include "wire/message.h"
+
+int qk_types_init(struct qk_types *types)
+{
+    memset(types, 0, sizeof(*types));
+    return -pthread_mutex_init(&types->lock, NULL);
+}
+
+static void type_destroy(struct qk_rt_type *type)
+{
+    if (type == NULL)
+        return;
+    free(type->slots);
+    free(type->methods);
+    free(type);
+}
+
+void qk_types_finish(struct qk_types *types)
+{
+    unsigned n = atomic_load(&types->count);
+    for (unsigned i = 0; i < n; i++)
+        type_destroy(atomic_load(&types->in_order[i]));
+    pthread_mutex_destroy(&types->lock);
+}
+
+static size_t home_slot(uint64_t id)
+{
+    return (size_t)(id * 0x9e3779b97f4a7c15ull >> 51) & (QK_TYPES_MAX * 2 - 1);
+}
+
+struct qk_rt_type *qk_types_find(const struct qk_types *types, uint64_t id)
+{
+    for (size_t i = home_slot(id);; i = (i + 1) & (QK_TYPES_MAX * 2 - 1)) {
+        struct qk_rt_type *type = atomic_load_explicit(&((struct qk_types *)types)->by_id[i], memory_order_acquire);
+        if (type == NULL || type->id == id)
+            return type;
+    }
+}
+
+const struct qk_rt_method *qk_type_method(const struct qk_rt_type *type, uint32_t id)
+{
+    unsigned slot = type->slots[(uint32_t)(id * type->mul) >> type->shift];
+    if (slot == 0 || type->methods[slot - 1].desc->id != id)
+        return NULL;
+    return &type->methods[slot - 1];
+}
+
+/* Finds a multiplier under which no two ids share a slot; the table grows until there is one. */
+static int build_slots(struct qk_rt_type *type)
+{
+    uint32_t n = type->desc->n_methods;
+    unsigned bits = 1;
+    while ((1u << bits) < n * 2)
+        bits++;
+    for (; bits <= 24; bits++) {
+        uint16_t *slots = calloc((size_t)1 << bits, sizeof(*slots));
+        if (slots == NULL)
+            return -ENOMEM;
+        uint32_t mul = 0x9e3779b1u;
+        for (unsigned attempt = 0; attempt < 256; attempt++, mul = mul * 0x85ebca6bu + 0xc2b2ae36u) {
+            mul |= 1;
+            uint32_t i = 0;
+            for (; i < n; i++) {
+                uint16_t *slot = &slots[(uint32_t)(type->desc->methods[i].id * mul) >> (32 - bits)];
+                if (*slot != 0)
+                    break;
+                *slot = (uint16_t)(i + 1);
+            }
+            if (i == n) {
+                type->slots = slots;
+                type->mul = mul;
+                type->shift = 32 - bits;
+                return 0;
+            }
+            memset(slots, 0, ((size_t)1 << bits) * sizeof(*slots));
+        }
+        free(slots);
+    }
+    return QK_EINVALID;
+}
+
+static int check_type(const struct qk_type *d, char *text, size_t size)
+{
+    if (d == NULL || d->name == NULL || d->service == NULL) {
+        snprintf(text, size, "an actor type has no name");
+        return QK_EINVALID;
+    }
+    if (d->abi.major != QK_ABI_MAJOR || d->abi.minor > QK_ABI_MINOR) {
+        snprintf(text, size, "type %s is built for interface %u.%u, this runtime has %u.%u", d->name, d->abi.major,
+                 d->abi.minor, QK_ABI_MAJOR, QK_ABI_MINOR);
+        return QK_EVERSION;
+    }
+    if (d->id != qk_fnv64(d->name) || d->n_methods > QK_TYPE_METHODS_MAX || (d->n_methods > 0 && d->methods == NULL) ||
+        d->mailbox_max > QK_MAILBOX_LIMIT) {
+        snprintf(text, size, "the descriptor of type %s is damaged: its id, methods or mailbox are out of bounds",
+                 d->name);
+        return QK_EINVALID;
+    }
+    for (uint32_t i = 0; i < d->n_methods; i++) {
+        const struct qk_method *m = &d->methods[i];
+        if (m->name == NULL || m->request == NULL || m->reply == NULL || m->handler == NULL || m->type_id != d->id ||
+            (i > 0 && m->id <= d->methods[i - 1].id)) {
+            snprintf(text, size, "the descriptor of type %s is damaged: method %u is incomplete or out of order",
+                     d->name, i);
+            return QK_EINVALID;
+        }
+    }
+    return 0;
+}
+
+static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, const struct qk_type *d,
+                     struct qk_rt_type **ret_type)
+{
+    struct qk_rt_type *type = calloc(1, sizeof(*type));
+    if (type == NULL)
+        return -ENOMEM;
+    type->desc = d;
+    type->plugin = plugin;
+    type->id = d->id;
+    type->mailbox_max = d->mailbox_max != 0 ? d->mailbox_max : rt->config.mailbox_max;
+    type->idle_ms = d->idle_ms != 0 ? d->idle_ms : rt->config.idle_ms;
+    type->state_size = d->state != NULL ? (uint32_t)((d->state->sizeof_message + 7) & ~(size_t)7) : 0;
+    type->methods = calloc(d->n_methods + 1, sizeof(*type->methods));
+    int rc = type->methods != NULL ? build_slots(type) : -ENOMEM;
+    if (rc < 0) {
+        type_destroy(type);
+        return rc;
+    }
+    for (uint32_t i = 0; i < d->n_methods; i++) {
+        const struct qk_method *m = &d->methods[i];
+        type->methods[i] = (struct qk_rt_method){.desc = m,
+                                                 .flat_request = qk_message_is_flat(m->request),
+                                                 .flat_reply = qk_message_is_flat(m->reply),
+                                                 .index = (uint16_t)i};
+    }
+    *ret_type = type;
+    return 0;
+}
+
+static void publish(struct qk_runtime *rt, struct qk_rt_type *type)
+{
+    struct qk_types *types = &rt->types;
+    type->index = atomic_load(&types->count);
+    atomic_store_explicit(&types->in_order[type->index], type, memory_order_release);
+    atomic_store_explicit(&types->count, type->index + 1, memory_order_release);
+    size_t i = home_slot(type->id);
+    while (atomic_load_explicit(&types->by_id[i], memory_order_relaxed) != NULL)
+        i = (i + 1) & (QK_TYPES_MAX * 2 - 1);
+    atomic_store_explicit(&types->by_id[i], type, memory_order_release);
+    if (type->idle_ms < atomic_load(&rt->idle_min_ms))
+        atomic_store(&rt->idle_min_ms, type->idle_ms);
+}
+
+static int add_all(struct qk_runtime *rt, const struct qk_plugin *plugin, char *text, size_t size)
+{
+    struct qk_rt_type *made[QK_PLUGIN_TYPES_MAX];
+    uint32_t n = 0;
+    int rc = 0;
+    for (; n < plugin->n_types; n++) {
+        const struct qk_type *d = plugin->types[n];
+        rc = check_type(d, text, size);
+        if (rc < 0)
+            break;
+        struct qk_rt_type *taken = qk_types_find(&rt->types, d->id);
+        for (uint32_t i = 0; i < n && taken == NULL; i++)
+            taken = made[i]->id == d->id ? made[i] : NULL;
+        if (taken != NULL) {
+            snprintf(text, size, "actor type %s is already there, from plugin %s", d->name, taken->plugin->name);
+            rc = QK_EEXISTS;
+            break;
+        }
+        rc = make_type(rt, plugin, d, &made[n]);
+        if (rc < 0) {
+            snprintf(text, size, "type %s can't be registered: %s", d->name,
+                     rc == -ENOMEM ? "out of memory" : "its methods' ids collide");
+            break;
+        }
+    }
+    if (rc == 0 && atomic_load(&rt->types.count) + n > QK_TYPES_MAX) {
+        snprintf(text, size, "no more than %d actor types fit", QK_TYPES_MAX);
+        rc = QK_ETOOBIG;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (rc == 0)
+            publish(rt, made[i]);
+        else
+            type_destroy(made[i]);
+    }
+    return rc;
+}
+
+int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin, char *text, size_t text_size)
+{
+    if (plugin->abi.major != QK_ABI_MAJOR || plugin->abi.minor > QK_ABI_MINOR) {
+        snprintf(text, text_size, "built for interface %u.%u, this runtime has %u.%u", plugin->abi.major,
+                 plugin->abi.minor, QK_ABI_MAJOR, QK_ABI_MINOR);
+        return QK_EVERSION;
+    }
+    if (plugin->name == NULL || plugin->n_types > QK_PLUGIN_TYPES_MAX ||
+        (plugin->n_types > 0 && plugin->types == NULL)) {
+        snprintf(text, text_size, "the descriptor is damaged: no name, or more than %d types", QK_PLUGIN_TYPES_MAX);
+        return QK_EINVALID;
+    }
+    pthread_mutex_lock(&rt->types.lock);
+    int rc = add_all(rt, plugin, text, text_size);
+    pthread_mutex_unlock(&rt->types.lock);
+    return rc;
+}
+
+/* Pairs of descriptors that were compared, in a table that is never emptied; a full neighbourhood only costs a
+ * comparison. */
+#define PAIR_SLOTS 1024
+
+static struct {
+    _Atomic(const void *) a;
+    _Atomic(const void *) b;
+    atomic_int same; /* 0: not yet known, 1: same, 2: other */
+} pairs[PAIR_SLOTS];
+
+bool qk_types_same_layout(const ProtobufCMessageDescriptor *a, const ProtobufCMessageDescriptor *b)
+{
+    if (a == b)
+        return true;
+    size_t home = (((uintptr_t)a >> 4) * 31 + ((uintptr_t)b >> 4)) % PAIR_SLOTS;
+    for (size_t k = 0; k < 8; k++) {
+        size_t i = (home + k) % PAIR_SLOTS;
+        const void *seen = NULL;
+        if (atomic_compare_exchange_strong(&pairs[i].a, &seen, a)) {
+            bool same = qk_message_same_layout(a, b);
+            atomic_store(&pairs[i].b, b);
+            atomic_store(&pairs[i].same, same ? 1 : 2);
+            return same;
+        }
+        int known = atomic_load_explicit(&pairs[i].same, memory_order_acquire);
+        if (known != 0 && seen == a && atomic_load_explicit(&pairs[i].b, memory_order_relaxed) == b)
+            return known == 1;
+    }
+    return qk_message_same_layout(a, b);
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A worker: rounds of work, then a short search for more, then sleep.
+ *
+ * Waking a thread costs as much as hundreds of turns, so it is done seldom: a worker wakes another when a round ends
+ * with work left over, or when a reply is for a worker that sleeps; never while some worker is looking for work anyway.
+ * One of those that sleep does so in the poller, so that a request runs on the thread that the kernel wakes for it.
+ */
+#include "runtime/internal.h"
+
+#include <string.h>
+#include "wire/message.h"
+
+#define ROUND_RUNS    128   /* activations and fibers in a round */
+#define POLL_EVERY_NS 50000 /* how often a busy worker looks into the poller */
+#define BACKLOG       32    /* runnable activations that are worth waking another worker for at once */
+
+static _Thread_local struct qk_worker *current;
+
+__attribute__((noinline)) struct qk_worker *qk_worker_current(void)
+{
+    return current;
+}
+
+void qk_worker_read_clock(struct qk_worker *w)
+{
+    const struct qk_runtime_config *config = &w->rt->config;
+    int64_t now = config->now_ns(config->clock_arg);
+    if (now > w->now_ns)
+        w->now_ns = now;
+}
+
+/* ---- waking */
+
+void qk_worker_kick(struct qk_worker *from, struct qk_worker *w)
+{
+    if (!atomic_load(&w->parked) || !atomic_exchange(&w->parked, false))
+        return;
+    if (from != NULL)
+        qk_count(&from->wakes, 1);
+    qk_park_wake(&w->park);
+    if (atomic_load(&w->in_poll))
+        w->rt->config.poller.wake(w->rt->config.poller.arg);
+}
+
+void qk_runtime_kick_one(struct qk_runtime *rt, struct qk_worker *from)
+{
+    if (atomic_load(&rt->parked) == 0 || atomic_load(&rt->spinning) != 0)
+        return;
+    /* The one in the poller last: it is of use where it is. */
+    for (int polls = 0; polls < 2; polls++) {
+        for (uint32_t i = 0; i < rt->n_workers; i++) {
+            struct qk_worker *w = rt->workers[i];
+            if (atomic_load(&w->parked) && atomic_load(&w->in_poll) == (polls == 1)) {
+                qk_worker_kick(from, w);
+                return;
+            }
+        }
+    }
+}
+
+void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called)
+{
+    if (called) {
+        struct qk_act *displaced = w->next;
+        w->next = act;
+        if (displaced == NULL)
+            return;
+        act = displaced;
+    }
+    qk_queue_push(w, act);
+    if (qk_unlikely(qk_queue_depth(w) >= BACKLOG) && w->rt->n_workers > 1)
+        qk_runtime_kick_one(w->rt, w);
+}
+
+void qk_worker_ready(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    fiber->next = NULL;
+    if (w->ready_head == NULL)
+        w->ready_head = fiber;
+    else
+        w->ready_tail->next = fiber;
+    w->ready_tail = fiber;
+}
+
+void qk_worker_wake_fiber(struct qk_worker *from, struct qk_fiber *fiber)
+{
+    struct qk_worker *w = fiber->turn.worker;
+    if (w == from) {
+        qk_worker_ready(w, fiber);
+        return;
+    }
+    struct qk_fiber *head = atomic_load_explicit(&w->woken, memory_order_relaxed);
+    do {
+        fiber->next = head;
+    } while (!atomic_compare_exchange_weak(&w->woken, &head, fiber));
+    qk_worker_kick(from, w);
+}
+
+void qk_worker_reply(struct qk_worker *from, struct qk_msg *msg)
+{
+    struct qk_worker *w = msg->home;
+    if (qk_likely(w == from)) {
+        qk_call_arrived(w, msg);
+        return;
+    }
+    struct qk_msg *head = atomic_load_explicit(&w->replies, memory_order_relaxed);
+    do {
+        msg->link.next = (struct qk_link *)head;
+    } while (!atomic_compare_exchange_weak(&w->replies, &head, msg));
+    qk_worker_kick(from, w);
+}
+
+/* ---- what others left */
+
+static void take_replies(struct qk_worker *w)
+{
+    if (atomic_load_explicit(&w->replies, memory_order_relaxed) == NULL)
+        return;
+    struct qk_link *newest = (struct qk_link *)atomic_exchange(&w->replies, NULL);
+    struct qk_link *oldest = NULL;
+    while (newest != NULL) {
+        struct qk_link *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct qk_msg *msg = (struct qk_msg *)oldest;
+        oldest = oldest->next;
+        qk_call_arrived(w, msg);
+    }
+}
+
+static void take_woken(struct qk_worker *w)
+{
+    if (atomic_load_explicit(&w->woken, memory_order_relaxed) == NULL)
+        return;
+    struct qk_fiber *newest = atomic_exchange(&w->woken, NULL);
+    struct qk_fiber *oldest = NULL;
+    while (newest != NULL) {
+        struct qk_fiber *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct qk_fiber *next = oldest->next;
+        qk_worker_ready(w, oldest);
+        oldest = next;
+    }
+}
+
+static void take_posted(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    if (atomic_load_explicit(&rt->posted, memory_order_relaxed) == NULL || !qk_spin_try(&rt->post_lock))
+        return;
+    struct qk_port_frame *newest = atomic_exchange(&rt->posted, NULL);
+    struct qk_port_frame *oldest = NULL;
+    while (newest != NULL) {
+        struct qk_port_frame *next = newest->next;
+        newest->next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    qk_frames_accept(w, oldest);
+    qk_spin_unlock(&rt->post_lock);
+}
+
+static void fire_timers(struct qk_worker *w)
+{
+    qk_wheel_advance(&w->wheel, w->now_ns / QK_TICK_NS);
+    struct qk_timer *timer;
+    while ((timer = qk_wheel_pop(&w->wheel)) != NULL)
+        qk_call_expired(w, timer);
+}
+
+static void online(struct qk_worker *w)
+{
+    uint64_t epoch = atomic_load(&w->rt->epoch);
+    if (atomic_load_explicit(&w->seen, memory_order_relaxed) != epoch)
+        atomic_store(&w->seen, epoch);
+}
+
+void qk_runtime_submit(struct qk_runtime *rt, struct qk_port_frame *chain)
+{
+    struct qk_worker *w = qk_worker_current();
+    if (w != NULL && w->rt == rt && atomic_load_explicit(&w->in_poll, memory_order_relaxed)) {
+        /* In the poller, on this worker's stack: nobody else is there, so the order of frames is kept. */
+        online(w);
+        qk_worker_read_clock(w);
+        qk_frames_accept(w, chain);
+        return;
+    }
+    while (chain != NULL) {
+        struct qk_port_frame *frame = chain;
+        chain = frame->next;
+        struct qk_port_frame *head = atomic_load_explicit(&rt->posted, memory_order_relaxed);
+        do {
+            frame->next = head;
+        } while (!atomic_compare_exchange_weak(&rt->posted, &head, frame));
+    }
+    qk_runtime_kick_one(rt, NULL);
+}
+
+/* ---- the poller */
+
+/* Looks into the poller if nobody is there. How many events; -1 if somebody is. */
+static int poll_once(struct qk_worker *w, int64_t timeout_ns)
+{
+    struct qk_runtime *rt = w->rt;
+    if (rt->config.poller.poll == NULL || atomic_load_explicit(&rt->driver, memory_order_relaxed) ||
+        atomic_exchange(&rt->driver, true))
+        return -1;
+    atomic_store(&w->in_poll, true);
+    /* Who woke this worker before it could be seen here found no reason to wake the poller. */
+    if (timeout_ns != 0 && !atomic_load(&w->parked))
+        timeout_ns = 0;
+    int n = rt->config.poller.poll(rt->config.poller.arg, timeout_ns);
+    atomic_store(&w->in_poll, false);
+    qk_worker_read_clock(w);
+    w->polled_ns = w->now_ns;
+    atomic_store_explicit(&rt->polled_ns, w->now_ns, memory_order_relaxed);
+    atomic_store(&rt->driver, false);
+    return n;
+}
+
+/* ---- rounds */
+
+/* One thing to do: a fiber to go on with or an activation to run. False when there is none. */
+static bool run_one(struct qk_worker *w, unsigned i)
+{
+    struct qk_act *act = NULL;
+    if (qk_unlikely(i % 32 == 31)) /* what only ever calls one another must not keep the rest waiting */
+        act = qk_queue_pop(w);
+    if (act == NULL && w->ready_head != NULL) {
+        struct qk_fiber *fiber = w->ready_head;
+        w->ready_head = fiber->next;
+        qk_turn_resume(w, fiber);
+        return true;
+    }
+    if (act == NULL && w->next != NULL) {
+        act = w->next;
+        w->next = NULL;
+    }
+    if (act == NULL)
+        act = qk_queue_pop(w);
+    if (act == NULL)
+        return false;
+    qk_turn_run(w, act);
+    return true;
+}
+
+static void end_if_stopped(struct qk_worker *w);
+
+bool qk_worker_round(struct qk_worker *w)
+{
+    online(w);
+    qk_worker_read_clock(w);
+    take_posted(w);
+    fire_timers(w);
+    unsigned runs = 0;
+    while (runs < ROUND_RUNS) {
+        if ((runs & 15) == 0) {
+            take_replies(w);
+            take_woken(w);
+        }
+        if (!run_one(w, runs))
+            break;
+        runs++;
+    }
+    qk_frames_deliver(w);
+    qk_pool_flush(w);
+    qk_act_reclaim(w);
+    bool swept = qk_idle_sweep(w);
+    if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
+        end_if_stopped(w);
+    if (runs == ROUND_RUNS && w->rt->n_workers > 1 && qk_queue_depth(w) > 0)
+        qk_runtime_kick_one(w->rt, w);
+    if (runs != 0 && w->now_ns - w->polled_ns > POLL_EVERY_NS)
+        poll_once(w, 0);
+    qk_count(&w->loops, 1);
+    return runs != 0 || swept;
+}
+
+/* ---- the end */
+
+static bool all_messages_gone(const struct qk_runtime *rt)
+{
+    uint64_t made = 0, freed = 0;
+    for (uint32_t i = 0; i < rt->n_workers; i++)
+        freed += atomic_load(&rt->workers[i]->pool.freed);
+    for (uint32_t i = 0; i < rt->n_workers; i++)
+        made += atomic_load(&rt->workers[i]->pool.made);
+    return made == freed;
+}
+
+static void end_if_stopped(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    if (qk_runtime_phase(rt) == QK_RUNTIME_STOPPED)
+        return;
+    if (w->now_ns >= atomic_load(&rt->stop_ns)) {
+        struct qk_fiber *next;
+        for (struct qk_fiber *f = w->suspended; f != NULL; f = next) {
+            next = f->susp_next;
+            qk_call_cancel(w, f);
+        }
+    }
+    if (atomic_load(&rt->activations) != 0 || !all_messages_gone(rt) || atomic_load(&rt->posted) != NULL)
+        return;
+    atomic_store(&rt->phase, QK_RUNTIME_STOPPED);
+    for (uint32_t i = 0; i < rt->n_workers; i++)
+        qk_worker_kick(w, rt->workers[i]);
+}
+
+/* ---- looking for work, and sleeping */
+
+static bool has_work(const struct qk_worker *w)
+{
+    struct qk_worker *v = (struct qk_worker *)w;
+    if (v->ready_head != NULL || v->next != NULL || atomic_load(&v->replies) != NULL || atomic_load(&v->woken) != NULL)
+        return true;
+    const struct qk_runtime *rt = w->rt;
+    if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||
+        atomic_load(&((struct qk_runtime *)rt)->posted) != NULL)
+        return true;
+    for (uint32_t i = 0; i < rt->n_workers; i++) {
+        if (qk_queue_depth(rt->workers[i]) > 0)
+            return true;
+    }
+    return false;
+}
+
+/* Runs what another worker has in its queue. */
+static bool steal(struct qk_worker *w)
+{
+    struct qk_act *act = qk_queue_steal(w);
+    if (act == NULL)
+        return false;
+    qk_turn_run(w, act);
+    return true;
+}
+
+/* Looks for work for a little while. True when there is some. */
+static bool search(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    if (rt->config.spin_ns <= 0)
+        return steal(w);
+    int64_t until = w->now_ns + rt->config.spin_ns;
+    bool found = false;
+    atomic_fetch_add(&rt->spinning, 1);
+    while (!found) {
+        found = steal(w) || has_work(w) || poll_once(w, 0) > 0;
+        qk_worker_read_clock(w);
+        if (w->now_ns >= until)
+            break;
+        for (int i = 0; i < 32 && !found; i++)
+            qk_cpu_pause();
+    }
+    atomic_fetch_sub(&rt->spinning, 1);
+    return found;
+}
+
+static int64_t sleep_bound(const struct qk_worker *w)
+{
+    if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING)
+        return QK_TICK_NS;
+    int64_t next = INT64_MAX;
+    int64_t tick = qk_wheel_next(&w->wheel);
+    if (tick != INT64_MAX)
+        next = (tick + 1) * QK_TICK_NS;
+    if (w->retired != NULL && w->now_ns + 10 * QK_TICK_NS < next)
+        next = w->now_ns + 10 * QK_TICK_NS;
+    if (w->sweep_ns < next && atomic_load(&w->rt->activations) > 0)
+        next = w->sweep_ns;
+    if (next == INT64_MAX)
+        return -1;
+    return next > w->now_ns ? next - w->now_ns : 0;
+}
+
+static void park(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    qk_idle_plan(w);
+    atomic_store(&w->seen, UINT64_MAX);
+    atomic_fetch_add(&rt->parked, 1);
+    atomic_store(&w->parked, true);
+    if (!has_work(w)) {
+        qk_count(&w->parks, 1);
+        int64_t bound = sleep_bound(w);
+        if (poll_once(w, bound) < 0)
+            qk_park_wait(&w->park, bound);
+    }
+    atomic_store(&w->parked, false);
+    atomic_fetch_sub(&rt->parked, 1);
+    online(w);
+}
+
+void qk_runtime_worker_run(struct qk_runtime *rt, uint32_t index)
+{
+    struct qk_worker *w = rt->workers[index];
+    current = w;
+    while (qk_runtime_phase(rt) != QK_RUNTIME_STOPPED) {
+        if (qk_worker_round(w))
+            continue;
+        if (qk_runtime_phase(rt) >= QK_RUNTIME_STOPPING || !search(w))
+            park(w);
+    }
+    qk_frames_deliver(w);
+    qk_pool_flush(w);
+    atomic_store(&w->seen, UINT64_MAX);
+    current = NULL;
+}
+
+bool qk_runtime_step(struct qk_runtime *rt)
+{
+    struct qk_worker *w = rt->workers[0];
+    struct qk_worker *outer = current;
+    current = w;
+    bool did = qk_worker_round(w) || atomic_load(&rt->posted) != NULL;
+    current = outer;
+    return did;
+}
+
+int64_t qk_runtime_next_deadline(const struct qk_runtime *rt)
+{
+    struct qk_worker *w = rt->workers[0];
+    qk_idle_plan(w);
+    int64_t bound = sleep_bound(w);
+    return bound < 0 ? INT64_MAX : w->now_ns + bound;
+}
