@@ -10,6 +10,8 @@
 #ifndef QUARK_ACTOR_H
 #define QUARK_ACTOR_H
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <quark/abi.h>
 
@@ -48,6 +50,25 @@ static inline char *qk_strdup(qk_turn *t, const char *s)
     size_t n = strlen(s) + 1;
     char *copy = (char *)t->host->alloc(t, n);
     return copy != NULL ? (char *)memcpy(copy, s, n) : NULL;
+}
+
+/**
+ * Puts a copy of `value` (NULL: "") into a string member of the state and frees what was there.
+ *
+ * Members of the state belong to the activation and are made with malloc; an empty string is a constant that must not
+ * be freed, which this function knows. Returns 0, or -ENOMEM with the member as it was. Any thread.
+ */
+static inline int qk_set_string(char **member, const char *value)
+{
+    size_t n = value != NULL ? strlen(value) + 1 : 1;
+    char *copy = (char *)malloc(n);
+    if (copy == NULL)
+        return -ENOMEM;
+    memcpy(copy, value != NULL ? value : "", n);
+    if (*member != (char *)protobuf_c_empty_string)
+        free(*member);
+    *member = copy;
+    return 0;
 }
 
 /** Sets the message that travels with the error `status` and returns `status`: `return qk_fail(t, QK_APP(1), ...)`.

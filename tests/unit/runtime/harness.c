@@ -3,6 +3,7 @@
 #include "harness.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,9 +113,8 @@ int harness_call(struct harness *h, const struct qk_method *m, const char *key, 
     int status = f->status;
     snprintf(harness_text, sizeof(harness_text), "%.*s", (int)f->text_len, qk_port_frame_text(f));
     if (ret_reply != NULL)
-        *ret_reply = status >= 0
-                         ? protobuf_c_message_unpack(m->reply, NULL, f->payload_len, qk_port_frame_payload(f))
-                         : NULL;
+        *ret_reply =
+            status >= 0 ? protobuf_c_message_unpack(m->reply, NULL, f->payload_len, qk_port_frame_payload(f)) : NULL;
     qk_port_frame_destroy(f);
     return status;
 }
