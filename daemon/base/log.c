@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Formats log lines and hands them to the sink; without one they go to standard error. */
+#include "base/log.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
+#include "base/limits.h"
+
+static struct qk_log_sink sink;
+static bool prefixed;
+static atomic_int threshold = QK_LOG_INFO;
+
+void qk_log_set_sink(const struct qk_log_sink *to)
+{
+    sink = to != NULL ? *to : (struct qk_log_sink){0};
+}
+
+void qk_log_set_prefixed(bool on)
+{
+    prefixed = on;
+}
+
+void qk_log_set_level(enum qk_log_level level)
+{
+    atomic_store_explicit(&threshold, (int)level, memory_order_relaxed);
+}
+
+enum qk_log_level qk_log_get_level(void)
+{
+    return (enum qk_log_level)atomic_load_explicit(&threshold, memory_order_relaxed);
+}
+
+/* One write for each line, so that lines of several threads do not mix. */
+static void write_plain(enum qk_log_level level, const char *code, const char *text)
+{
+    char line[QK_LOG_TEXT_MAX + 64];
+    char prefix[8] = "";
+    if (prefixed)
+        snprintf(prefix, sizeof(prefix), "<%d>", (int)level);
+    int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", prefix, text, code != NULL ? " [" : "",
+                     code != NULL ? code : "", code != NULL ? "]" : "");
+    if (n > 0) {
+        ssize_t written = write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
+        (void)written; /* there is nobody left to tell */
+    }
+}
+
+void qk_log_write(enum qk_log_level level, const char *code, const struct qk_log_field *fields, const char *format, ...)
+{
+    if (level > qk_log_get_level())
+        return;
+    char text[QK_LOG_TEXT_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    if (sink.write != NULL)
+        sink.write(sink.arg, level, code, text, fields);
+    else
+        write_plain(level, code, text);
+}
