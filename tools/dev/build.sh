@@ -24,6 +24,33 @@ configure() {
     fi
 }
 
+# The builds that the tests and lint share, each in build-dev/NAME. All have the paths of an installed system, so that
+# what is tested is what would be installed, and stop at a warning.
+variant_arguments() {
+    local common=(--prefix=/usr -Dwerror=true)
+    case $1 in
+        gcc) printf '%s\n' "${common[@]}" ;;
+        clang) printf '%s\n' "${common[@]}" -Dfuzz=true ;;
+        asan) printf '%s\n' "${common[@]}" -Db_sanitize=address,undefined -Doptimization=1 -Djemalloc=disabled ;;
+        tsan) printf '%s\n' "${common[@]}" -Db_sanitize=thread -Doptimization=1 -Djemalloc=disabled ;;
+        bench) printf '%s\n' "${common[@]}" -Dbuildtype=release -Dbench=true -Dtests=false ;;
+        *) die "no build is called $1" ;;
+    esac
+}
+
+# build_variant NAME [TARGET...]
+build_variant() {
+    local name=$1 arguments
+    shift
+    mapfile -t arguments < <(variant_arguments "$name")
+    case $name in
+        clang) export CC=clang-14 ;;
+        *) export CC=gcc ;;
+    esac
+    configure "build-dev/$name" "${arguments[@]}" || return 1
+    step "build with $name" ninja -C "build-dev/$name" -j "${cores:?}" "$@"
+}
+
 main_build() {
     main_setup
     # A folder that somebody configured by hand is theirs.
