@@ -24,6 +24,7 @@ struct qk_silo_config {
     const char *version;     /* of the program */
     const char *socket_path; /* of the local socket; its directory exists */
     mode_t socket_mode;
+    gid_t socket_gid;        /* group that the socket gets; (gid_t)-1: the daemon's own */
     int socket_fd;           /* already bound and listening (socket activation); -1: the silo makes it */
     const uid_t *allow_uids; /* who may call besides root and the daemon's own user */
     size_t n_allow_uids;
@@ -58,8 +59,14 @@ int qk_silo_start(const struct qk_silo_config *config, struct qk_loop *control, 
  * on_deactivate. Returns at once; `on_stopped` then runs inside the control loop. A second call ends the wait. */
 void qk_silo_stop(struct qk_silo *silo, void (*on_stopped)(void *arg), void *arg);
 
-/* After on_stopped: frees everything. How many activations, messages, fibers were left: 0 unless something leaked. */
+/* After on_stopped: frees everything. How many activations, messages, fibers were left: 0 unless something leaked. Or
+ * QK_ESTATE where a turn still holds a worker long after its time: nothing is freed then, and the process is to be left
+ * with _exit(). */
 int qk_silo_destroy(struct qk_silo *silo);
+
+/* Registers actor types that are linked into the program itself (tests, embedding). As qk_runtime_add_plugin(). */
+struct qk_plugin;
+int qk_silo_add_plugin(struct qk_silo *silo, const struct qk_plugin *plugin, char *ret_text, size_t text_size);
 
 /* Puts those keys of a new configuration in force that can be (long_turn_ms, drain_ms, clients_max, who may call), and
  * looks for new plugins. How many plugins were loaded and refused comes back. */
