@@ -18,9 +18,10 @@
 
 #define ACTS_PER_SLAB 128
 
+/* A slab; its activations are handed out one by one, so that memory is touched when it is first used. */
 struct act_slab {
     struct act_slab *next;
-    uint8_t gap[QK_CACHE_LINE - sizeof(void *)];
+    uint32_t used;
     struct qk_act acts[ACTS_PER_SLAB];
 };
 
@@ -44,20 +45,22 @@ void qk_act_move(struct qk_act *act, enum qk_phase to)
 
 static struct qk_act *take_memory(struct qk_worker *w)
 {
-    if (w->free_acts == NULL) {
-        struct act_slab *slab = aligned_alloc(QK_CACHE_LINE, sizeof(*slab));
+    struct qk_act *act = w->free_acts;
+    if (act != NULL) {
+        w->free_acts = act->queue_next;
+        return act;
+    }
+    struct act_slab *slab = w->act_slabs;
+    if (slab == NULL || slab->used == ACTS_PER_SLAB) {
+        slab = aligned_alloc(QK_CACHE_LINE, sizeof(*slab));
         if (slab == NULL)
             return NULL;
-        memset(slab, 0, sizeof(*slab));
         slab->next = w->act_slabs;
+        slab->used = 0;
         w->act_slabs = slab;
-        for (unsigned i = ACTS_PER_SLAB; i-- > 0;) {
-            slab->acts[i].queue_next = w->free_acts;
-            w->free_acts = &slab->acts[i];
-        }
     }
-    struct qk_act *act = w->free_acts;
-    w->free_acts = act->queue_next;
+    act = &slab->acts[slab->used++];
+    atomic_store_explicit(&act->phase, QK_PHASE_FREE, memory_order_relaxed);
     return act;
 }
 
@@ -97,37 +100,20 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     return act;
 }
 
-static bool is_it(const struct qk_act *act, const struct qk_rt_type *type, const char *key, uint32_t key_len,
-                  uint64_t hash)
-{
-    return act->hash == hash && act->type == type && act->key_len == key_len &&
-           memcmp(qk_act_key(act), key, key_len) == 0;
-}
-
 static struct qk_shard *shard_of(struct qk_runtime *rt, uint64_t hash)
 {
     return &rt->shards[hash >> 56];
 }
 
-/* Doubles a shard's buckets; without memory the chains just grow longer. */
-static void grow(struct qk_shard *shard)
+static void release(struct qk_worker *w, struct qk_act *act)
 {
-    uint32_t mask = shard->mask * 2 + 1;
-    struct qk_act **buckets = calloc((size_t)mask + 1, sizeof(struct qk_act *));
-    if (buckets == NULL)
-        return;
-    for (uint32_t i = 0; i <= shard->mask && shard->buckets != NULL; i++) {
-        struct qk_act *act = shard->buckets[i];
-        while (act != NULL) {
-            struct qk_act *next = act->table_next;
-            act->table_next = buckets[act->hash & mask];
-            buckets[act->hash & mask] = act;
-            act = next;
-        }
-    }
-    free(shard->buckets);
-    shard->buckets = buckets;
-    shard->mask = mask;
+    if (act->type->desc->state != NULL)
+        qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
+    free(act->body);
+    act->body = NULL;
+    qk_act_move(act, QK_PHASE_FREE);
+    act->queue_next = w->free_acts;
+    w->free_acts = act;
 }
 
 static struct qk_act *insert(struct qk_worker *w, struct qk_shard *shard, struct qk_rt_type *type, const char *key,
@@ -137,14 +123,14 @@ static struct qk_act *insert(struct qk_worker *w, struct qk_shard *shard, struct
     if (rt->config.activations_max != 0 &&
         (uint64_t)atomic_load_explicit(&rt->activations, memory_order_relaxed) >= rt->config.activations_max)
         return NULL;
-    if (shard->count > shard->mask)
-        grow(shard);
     struct qk_act *act = make_act(w, type, key, key_len, hash);
     if (act == NULL)
         return NULL;
-    act->table_next = shard->buckets[hash & shard->mask];
-    shard->buckets[hash & shard->mask] = act;
-    shard->count++;
+    if (!qk_table_add(shard, act)) {
+        qk_act_move(act, QK_PHASE_DEAD);
+        release(w, act);
+        return NULL;
+    }
     atomic_fetch_add_explicit(&rt->activations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->counts[type->index].activations, 1, memory_order_relaxed);
     return act;
@@ -157,14 +143,12 @@ struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const
     struct qk_act *act = *place;
     if (act != NULL) {
         uint8_t phase = atomic_load_explicit(&act->phase, memory_order_acquire);
-        if (phase != QK_PHASE_FREE && phase != QK_PHASE_DEAD && is_it(act, type, key, key_len, hash))
+        if (phase != QK_PHASE_FREE && phase != QK_PHASE_DEAD && act->hash == hash && qk_act_is(act, type, key, key_len))
             return act;
     }
     struct qk_shard *shard = shard_of(w->rt, hash);
     qk_spin_lock(&shard->lock);
-    act = shard->buckets[hash & shard->mask];
-    while (act != NULL && !is_it(act, type, key, key_len, hash))
-        act = act->table_next;
+    act = qk_table_find(shard, type, key, key_len, hash);
     if (act == NULL && make)
         act = insert(w, shard, type, key, key_len, hash);
     qk_spin_unlock(&shard->lock);
@@ -194,11 +178,7 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
     struct qk_shard *shard = shard_of(w->rt, act->hash);
     uint32_t count;
     qk_spin_lock(&shard->lock);
-    struct qk_act **at = &shard->buckets[act->hash & shard->mask];
-    while (*at != act)
-        at = &(*at)->table_next;
-    *at = act->table_next;
-    shard->count--;
+    qk_table_remove(shard, act);
     qk_act_move(act, QK_PHASE_DEAD);
     /* From here on pushers look the actor up again, and wait for the shard until it is gone. */
     atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_CLOSED, memory_order_acq_rel);
@@ -227,17 +207,6 @@ void qk_act_retire(struct qk_worker *w, struct qk_act *act)
     else
         w->retired_last->queue_next = act;
     w->retired_last = act;
-}
-
-static void release(struct qk_worker *w, struct qk_act *act)
-{
-    if (act->type->desc->state != NULL)
-        qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
-    free(act->body);
-    act->body = NULL;
-    qk_act_move(act, QK_PHASE_FREE);
-    act->queue_next = w->free_acts;
-    w->free_acts = act;
 }
 
 void qk_act_reclaim(struct qk_worker *w)

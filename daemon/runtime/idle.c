@@ -36,30 +36,29 @@ static bool is_old(const struct qk_worker *w, const struct qk_act *act)
 
 static bool sweep_shard(struct qk_worker *w, struct qk_shard *shard, bool stopping)
 {
-    if (shard->count == 0) /* a look without the lock: what is missed now is seen the next time */
+    /* A look without the lock: what is missed now is seen the next time. */
+    if (atomic_load_explicit(&shard->count, memory_order_relaxed) == 0)
         return false;
     bool claimed = false;
     qk_spin_lock(&shard->lock);
     for (uint32_t i = 0; i <= shard->mask; i++) {
-        for (struct qk_act *act = shard->buckets[i]; act != NULL; act = act->table_next) {
-            if (!stopping && !is_old(w, act))
-                continue;
-            if (!qk_mailbox_claim(&act->mailbox))
-                continue;
-            act->ending = stopping ? QK_DEACTIVATE_SHUTDOWN : QK_DEACTIVATE_IDLE;
-            qk_queue_push(w, act);
-            claimed = true;
-        }
+        struct qk_act *act = shard->slots[i].act;
+        if (act == NULL || (!stopping && !is_old(w, act)) || !qk_mailbox_claim(&act->mailbox))
+            continue;
+        act->ending = stopping ? QK_DEACTIVATE_SHUTDOWN : QK_DEACTIVATE_IDLE;
+        qk_queue_push(w, act);
+        claimed = true;
     }
     qk_spin_unlock(&shard->lock);
     return claimed;
 }
 
-bool qk_idle_sweep(struct qk_worker *w)
+bool qk_idle_sweep(struct qk_worker *w, bool rests)
 {
     struct qk_runtime *rt = w->rt;
     bool stopping = qk_runtime_phase(rt) >= QK_RUNTIME_STOPPING;
-    if (qk_likely(!stopping && w->now_ns < w->sweep_ns))
+    /* A stop sweeps everything, so it does that only when what the last sweep claimed has been worked off. */
+    if (qk_likely(stopping ? !rests : w->now_ns < w->sweep_ns))
         return false;
     uint32_t n = shards_of(w);
     if (!stopping) {

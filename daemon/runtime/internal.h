@@ -6,6 +6,7 @@
 #include <assert.h>
 #include <stdatomic.h>
 #include <pthread.h>
+#include <string.h>
 #include "base/arena.h"
 #include "base/cpu.h"
 #include "base/limits.h"
@@ -161,7 +162,6 @@ struct qk_act {
     struct qk_rt_type *type;
     uint8_t *body; /* the state, then the key and a zero */
     uint64_t hash;
-    struct qk_act *table_next;
     struct qk_act *queue_next; /* in a run queue, a free list or a list of the retired */
     void *local;
     struct qk_waiter *waiters;        /* fibers that wait for room; under the stripe's lock */
@@ -177,17 +177,37 @@ struct qk_act {
     uint8_t left;   /* of the budget */
 } QK_CACHE_ALIGNED;
 
+struct qk_slot {
+    uint64_t hash;
+    struct qk_act *act; /* NULL: empty */
+};
+
 struct qk_shard {
     struct qk_spin lock;
-    uint32_t mask; /* buckets - 1 */
-    uint32_t count;
-    struct qk_act **buckets;
+    uint32_t mask;          /* slots - 1 */
+    _Atomic uint32_t count; /* written under the lock */
+    struct qk_slot *slots;
 } QK_CACHE_ALIGNED;
 
 static inline const char *qk_act_key(const struct qk_act *act)
 {
     return (const char *)act->body + act->type->state_size;
 }
+
+static inline bool qk_act_is(const struct qk_act *act, const struct qk_rt_type *type, const char *key, uint32_t key_len)
+{
+    return act->type == type && act->key_len == key_len && memcmp(qk_act_key(act), key, key_len) == 0;
+}
+
+/* The table (table.c). All but init and finish under the shard's lock. */
+int qk_table_init(struct qk_shard shards[QK_SHARDS]);
+void qk_table_finish(struct qk_shard shards[QK_SHARDS]);
+struct qk_act *qk_table_find(const struct qk_shard *shard, const struct qk_rt_type *type, const char *key,
+                             uint32_t key_len, uint64_t hash);
+
+/* False without memory. */
+bool qk_table_add(struct qk_shard *shard, struct qk_act *act);
+void qk_table_remove(struct qk_shard *shard, const struct qk_act *act);
 
 void qk_act_move(struct qk_act *act, enum qk_phase to);
 
@@ -454,9 +474,9 @@ void qk_fiber_pool_finish(struct qk_worker *w);
 
 /* ---- the end of activations (idle.c) */
 
-/* Looks for idle activations if it is time; when the runtime stops, claims every one that rests. True if it claimed
- * any. */
-bool qk_idle_sweep(struct qk_worker *w);
+/* Looks for idle activations if it is time; when the runtime stops and the worker has nothing else to do (`rests`),
+ * claims every one that rests. True if it claimed any. */
+bool qk_idle_sweep(struct qk_worker *w, bool rests);
 void qk_idle_plan(struct qk_worker *w);
 
 /* ---- logging */

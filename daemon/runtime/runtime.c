@@ -78,21 +78,14 @@ static int make_parts(struct qk_runtime *rt)
         if (rt->workers[i] == NULL)
             return -ENOMEM;
     }
-    for (unsigned i = 0; i < QK_SHARDS; i++) {
-        rt->shards[i].mask = 3;
-        rt->shards[i].buckets = calloc(4, sizeof(struct qk_act *));
-        if (rt->shards[i].buckets == NULL)
-            return -ENOMEM;
-    }
-    return 0;
+    return qk_table_init(rt->shards);
 }
 
 static void free_parts(struct qk_runtime *rt)
 {
     for (uint32_t i = 0; rt->workers != NULL && i < rt->n_workers; i++)
         worker_destroy(rt->workers[i]);
-    for (unsigned i = 0; i < QK_SHARDS; i++)
-        free(rt->shards[i].buckets);
+    qk_table_finish(rt->shards);
     qk_types_finish(&rt->types);
     free(rt->watched);
     free(rt->workers);

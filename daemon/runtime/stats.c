@@ -51,18 +51,19 @@ void qk_runtime_visit_activations(struct qk_runtime *rt,
         bool go_on = true;
         qk_spin_lock(&shard->lock);
         for (uint32_t i = 0; go_on && i <= shard->mask; i++) {
-            for (struct qk_act *act = shard->buckets[i]; go_on && act != NULL; act = act->table_next) {
-                struct qk_activation_info info = {.type = act->type->desc,
-                                                  .key = qk_act_key(act),
-                                                  .key_len = act->key_len,
-                                                  .state = state_name(act),
-                                                  .mailbox = qk_mailbox_count(atomic_load(&act->mailbox)),
-                                                  .turns = atomic_load(&act->turns),
-                                                  .idle_ms = (int32_t)(now_ms - atomic_load(&act->used_ms))};
-                if (info.idle_ms < 0)
-                    info.idle_ms = 0;
-                go_on = visit(arg, &info);
-            }
+            struct qk_act *act = shard->slots[i].act;
+            if (act == NULL)
+                continue;
+            struct qk_activation_info info = {.type = act->type->desc,
+                                              .key = qk_act_key(act),
+                                              .key_len = act->key_len,
+                                              .state = state_name(act),
+                                              .mailbox = qk_mailbox_count(atomic_load(&act->mailbox)),
+                                              .turns = atomic_load(&act->turns),
+                                              .idle_ms = (int32_t)(now_ms - atomic_load(&act->used_ms))};
+            if (info.idle_ms < 0)
+                info.idle_ms = 0;
+            go_on = visit(arg, &info);
         }
         qk_spin_unlock(&shard->lock);
         if (!go_on)

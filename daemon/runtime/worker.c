@@ -273,7 +273,7 @@ bool qk_worker_round(struct qk_worker *w)
     qk_frames_deliver(w);
     qk_pool_flush(w);
     qk_act_reclaim(w);
-    bool swept = qk_idle_sweep(w);
+    bool swept = qk_idle_sweep(w, runs == 0);
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
         end_if_stopped(w);
     if (runs == ROUND_RUNS && w->rt->n_workers > 1 && qk_queue_depth(w) > 0)
