@@ -19,6 +19,11 @@
 extern "C" {
 #endif
 
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* the function and the struct of one name are meant */
+#endif
+
 /** Reference to the actor with the key `key`, a C string that stays the caller's. */
 static inline struct qk_ref qk_ref(const char *key)
 {
@@ -27,6 +32,10 @@ static inline struct qk_ref qk_ref(const char *key)
     r.key_len = key != NULL ? (uint32_t)strlen(key) : 0;
     return r;
 }
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
 
 /** Reference to the actor whose key is `len` bytes at `key`. */
 static inline struct qk_ref qk_ref_bytes(const char *key, size_t len)
