@@ -40,8 +40,9 @@ static void check_method_ids(struct gen *g, struct gen_type *t)
                                          .file = t->file,
                                          .path = b->id_chosen ? &options : &name,
                                          .needle = b->id_chosen ? gen_format(g, "%u", b->id) : NULL,
-                                         .help = "give one of them another id: option (quark.method) = { id: 1 };\n"
-                                                 "change the one that nobody calls yet, for callers know methods by id"},
+                                         .help =
+                                             "give one of them another id: option (quark.method) = { id: 1 };\n"
+                                             "change the one that nobody calls yet, for callers know methods by id"},
                    "`%s` and `%s` have the same id %u%s", a->pb->name, b->pb->name, b->id,
                    a->id_chosen || b->id_chosen ? "" : ", the hash of both names");
     }
@@ -59,13 +60,14 @@ static void check_types(struct gen *g)
         const PbLocation *l = gen_location(a->file, &a->path);
         const char *first = gen_format(g, "%s:%d", a->file->pb->name, l != NULL ? l->span[0] + 1 : 1);
         bool same = strcmp(a->name, b->name) == 0;
-        gen_report(g,
-                   &(struct gen_mistake){.code = "QK0104",
-                                         .file = b->file,
-                                         .path = &path,
-                                         .help = "name one of them otherwise: option (quark.actor) = { name: \"...\" };"},
-                   same ? "`%s` and `%s` (%s) are both named `%s`" : "the names of `%s` and `%s` (%s, `%s`) have one hash",
-                   b->service, a->service, first, a->name);
+        gen_report(
+            g,
+            &(struct gen_mistake){.code = "QK0104",
+                                  .file = b->file,
+                                  .path = &path,
+                                  .help = "name one of them otherwise: option (quark.actor) = { name: \"...\" };"},
+            same ? "`%s` and `%s` (%s) are both named `%s`" : "the names of `%s` and `%s` (%s, `%s`) have one hash",
+            b->service, a->service, first, a->name);
     }
 }
 
@@ -140,8 +142,8 @@ static void check_names(struct gen *g, struct names *names, const char *code, co
 }
 
 static const char *const method_suffixes[] = {
-    "",           "_call",   "_call_within", "_begin",     "_begin_within",     "_await",     "_pending", "_send",
-    "_method",    "_ask",    "_ask_within",  "_ask_begin", "_ask_begin_within", "_ask_reply", "_tell",    "_remote",
+    "",          "_call",      "_call_within", "_begin",     "_begin_within",     "_await",     "_pending", "_send",
+    "_method",   "_ask",       "_ask_within",  "_ask_begin", "_ask_begin_within", "_ask_reply", "_tell",    "_remote",
     "_test_ask", "_test_tell",
 };
 
@@ -256,8 +258,9 @@ static void check_counts(struct gen *g)
     if (g->n_types == 0 && g->params.plugin != NULL)
         gen_report(g,
                    &(struct gen_mistake){.code = "QK0116",
-                                         .help = "a service becomes an actor type with: import \"quark/options.proto\";\n"
-                                                 "and, inside the service, option (quark.actor) = {};"},
+                                         .help =
+                                             "a service becomes an actor type with: import \"quark/options.proto\";\n"
+                                             "and, inside the service, option (quark.actor) = {};"},
                    "plugin `%s` has no actor type: none of its services is one", g->params.plugin);
 }
 

@@ -94,12 +94,14 @@ static void put_handlers(const struct gen_type *t, FILE *out)
         put_handler(t, &t->methods[i], out);
     const char *state = t->state != NULL ? t->state->c_type : "";
     if (t->on_activate)
-        fprintf(out, "/* Runs before the first turn; less than 0 fails the call that activates. */\n"
-                     "int %s_on_activate(qk_turn *t%s%s%s);\n",
+        fprintf(out,
+                "/* Runs before the first turn; less than 0 fails the call that activates. */\n"
+                "int %s_on_activate(qk_turn *t%s%s%s);\n",
                 t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
     if (t->on_deactivate)
-        fprintf(out, "/* Runs after the last turn. */\n"
-                     "void %s_on_deactivate(qk_turn *t%s%s%s, enum qk_deactivate_reason reason);\n",
+        fprintf(out,
+                "/* Runs after the last turn. */\n"
+                "void %s_on_deactivate(qk_turn *t%s%s%s, enum qk_deactivate_reason reason);\n",
                 t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
     fputc('\n', out);
 }
@@ -158,8 +160,9 @@ static void put_begin(const char *name, const struct gen_method *m, FILE *out)
 
 static void put_proxies(struct gen *g, const struct gen_type *t, FILE *out)
 {
-    fprintf(out, "/* How the handlers of any actor call `%s`; quark/actor.h (qk_call and others) says what comes back. */"
-                 "\n\n",
+    fprintf(out,
+            "/* How the handlers of any actor call `%s`; quark/actor.h (qk_call and others) says what comes back. */"
+            "\n\n",
             t->name);
     for (uint32_t i = 0; i < t->n_methods; i++) {
         const struct gen_method *m = &t->methods[i];
@@ -184,8 +187,9 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
     fprintf(out, "#include <quark/actor.h>\n#include \"%s.pb-c.h\"\n\n", file->stem);
     fputs("#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", out);
     if (gen_has_plugin(g, file))
-        fprintf(out, "/* What this plugin is made of; both names mean the same. */\n"
-                     "extern const struct qk_plugin %s_plugin;\nextern const struct qk_plugin quark_plugin;\n\n",
+        fprintf(out,
+                "/* What this plugin is made of; both names mean the same. */\n"
+                "extern const struct qk_plugin %s_plugin;\nextern const struct qk_plugin quark_plugin;\n\n",
                 gen_underscored(g, g->params.plugin));
     for (const struct gen_type *t = g->types; t != NULL; t = t->next) {
         if (t->file != file)

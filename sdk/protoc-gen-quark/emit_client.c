@@ -43,26 +43,27 @@ static void put_ask(const char *name, const struct gen_method *m, FILE *out)
 static void put_ask_begin(const char *name, const struct gen_method *m, FILE *out)
 {
     const char *req = m->request->c_type, *rep = m->reply->c_type;
-    fprintf(out,
-            "static inline int %s_ask_begin_within(struct qk_client *client, struct qk_ref to, uint32_t timeout_ms, "
-            "const %s *req, qk_reply_fn on_reply, void *arg)\n"
-            "{\n"
-            "    return qk_client_ask_begin(client, %s_remote(), to, timeout_ms, (const ProtobufCMessage *)req, "
-            "on_reply, arg);\n"
-            "}\n\n"
-            "static inline int %s_ask_begin(struct qk_client *client, struct qk_ref to, const %s *req, qk_reply_fn "
-            "on_reply, void *arg)\n"
-            "{\n"
-            "    return %s_ask_begin_within(client, to, 0, req, on_reply, arg);\n"
-            "}\n\n"
-            "/* The message of a reply that %s_ask_begin() brought; NULL after an error, which reply->status tells. */\n"
-            "static inline %s *%s_ask_reply(const struct qk_reply *reply)\n"
-            "{\n"
-            "    if (reply->status < 0)\n"
-            "        return NULL;\n"
-            "    return (%s *)protobuf_c_message_unpack(&%s, NULL, reply->size, reply->data);\n"
-            "}\n\n",
-            name, req, name, name, req, name, name, rep, name, rep, m->reply->c_desc);
+    fprintf(
+        out,
+        "static inline int %s_ask_begin_within(struct qk_client *client, struct qk_ref to, uint32_t timeout_ms, "
+        "const %s *req, qk_reply_fn on_reply, void *arg)\n"
+        "{\n"
+        "    return qk_client_ask_begin(client, %s_remote(), to, timeout_ms, (const ProtobufCMessage *)req, "
+        "on_reply, arg);\n"
+        "}\n\n"
+        "static inline int %s_ask_begin(struct qk_client *client, struct qk_ref to, const %s *req, qk_reply_fn "
+        "on_reply, void *arg)\n"
+        "{\n"
+        "    return %s_ask_begin_within(client, to, 0, req, on_reply, arg);\n"
+        "}\n\n"
+        "/* The message of a reply that %s_ask_begin() brought; NULL after an error, which reply->status tells. */\n"
+        "static inline %s *%s_ask_reply(const struct qk_reply *reply)\n"
+        "{\n"
+        "    if (reply->status < 0)\n"
+        "        return NULL;\n"
+        "    return (%s *)protobuf_c_message_unpack(&%s, NULL, reply->size, reply->data);\n"
+        "}\n\n",
+        name, req, name, name, req, name, name, rep, name, rep, m->reply->c_desc);
 }
 
 void gen_emit_client(struct gen *g, const struct gen_file *file, FILE *out)
@@ -118,7 +119,8 @@ void gen_emit_test(struct gen *g, const struct gen_file *file, FILE *out)
     gen_emit_begin(g, file, "TEST", out);
     fprintf(out, "#include <quark/test.h>\n#include \"%s.quark.h\"\n\n", file->stem);
     fputs("#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n", out);
-    fputs("/* How a test calls actors in a test silo; quark/test.h says what comes back. Replies are made with malloc: free "
+    fputs("/* How a test calls actors in a test silo; quark/test.h says what comes back. Replies are made with malloc: "
+          "free "
           "them\n * with protobuf_c_message_free_unpacked() or the message's own free_unpacked. */\n\n",
           out);
     for (const struct gen_type *t = g->types; t != NULL; t = t->next) {

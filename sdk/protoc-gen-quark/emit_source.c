@@ -31,8 +31,8 @@ static void put_lifecycle(const struct gen_type *t, FILE *out)
     const char *unused = t->state == NULL ? "    (void)self;\n" : "";
     const char *self = t->state != NULL ? t->state->c_type : NULL;
     if (t->on_activate) {
-        fprintf(out, "static int %s_activate_entry(qk_turn *t, void *self)\n{\n%s    return %s_on_activate(t", t->prefix,
-                unused, t->prefix);
+        fprintf(out, "static int %s_activate_entry(qk_turn *t, void *self)\n{\n%s    return %s_on_activate(t",
+                t->prefix, unused, t->prefix);
         if (self != NULL)
             fprintf(out, ", (%s *)self", self);
         fputs(");\n}\n\n", out);

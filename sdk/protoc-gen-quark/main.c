@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "wire/check.h"
 
-#define PROGRAM   "protoc-gen-quark"
+#define PROGRAM    "protoc-gen-quark"
 #define MEMORY_MAX ((size_t)512 << 20)
 
 static const char help[] =
@@ -28,7 +28,8 @@ static const char help[] =
     "  FILE.quark-test.h    proxies for tests in a test silo, over libquark-test\n"
     "\n"
     "Parameters (--quark_opt=NAME=VALUE, several with commas between):\n"
-    "  plugin=NAME      make a plugin of this name; without it there are proxies only, to call actors of another plugin\n"
+    "  plugin=NAME      make a plugin of this name; without it there are proxies only, to call actors of another "
+    "plugin\n"
     "  version=VERSION  the plugin's version\n"
     "  root=DIR         where the .proto files lie, so that messages can show their lines\n"
     "\n"
@@ -125,8 +126,9 @@ static PbRequest *read_request(struct gen *g)
     int rc = qk_wire_unpack(&google__protobuf__compiler__code_generator_request__descriptor, bytes, size, &g->arena,
                             &message);
     if (rc == QK_ETOOBIG)
-        fprintf(stderr, PROGRAM ": the .proto files and their imports are too large: %d bytes and %d fields of\n"
-                                "descriptors are the most; split them\n",
+        fprintf(stderr,
+                PROGRAM ": the .proto files and their imports are too large: %d bytes and %d fields of\n"
+                        "descriptors are the most; split them\n",
                 QK_PAYLOAD_MAX, QK_MESSAGE_FIELDS_MAX);
     else if (rc < 0 || !is_complete((PbRequest *)message))
         fprintf(stderr, PROGRAM ": what came on standard input is no request of protoc's; `" PROGRAM
@@ -182,8 +184,7 @@ static int generate(struct gen *g)
     PbResponse response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
     /* Said so that proto3 `optional` comes through to our own message about it. */
     response.has_supported_features = 1;
-    response.supported_features =
-        GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;
+    response.supported_features = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__FEATURE__FEATURE_PROTO3_OPTIONAL;
     char *mistakes = NULL;
     size_t size = 0;
     g->report = text_open(&mistakes, &size);
@@ -218,9 +219,10 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc > 1 || isatty(STDIN_FILENO)) {
-        fprintf(stderr, "%s\n", argc > 1 ? PROGRAM ": takes no arguments: protoc runs it and sends parameters with "
-                                           "--quark_opt"
-                                         : PROGRAM ": protoc runs this program, not a person");
+        fprintf(stderr, "%s\n",
+                argc > 1 ? PROGRAM ": takes no arguments: protoc runs it and sends parameters with "
+                                   "--quark_opt"
+                         : PROGRAM ": protoc runs this program, not a person");
         fprintf(stderr, "`" PROGRAM " --help` says how\n");
         return 2;
     }

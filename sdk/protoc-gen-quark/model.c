@@ -136,8 +136,8 @@ static const char *suggest_message(struct gen *g, const struct gen_file *file, c
     const char **words = gen_alloc(g, (n + 1) * sizeof(*words));
     n = 0;
     for (const struct gen_message *m = g->messages; m != NULL; m = m->next) {
-        bool inside = package > 0 && strncmp(m->full_name, file->pb->package, package) == 0 &&
-                      m->full_name[package] == '.';
+        bool inside =
+            package > 0 && strncmp(m->full_name, file->pb->package, package) == 0 && m->full_name[package] == '.';
         if (m->file->mark == mark)
             words[n++] = inside ? m->full_name + package + 1 : m->full_name;
     }
@@ -188,14 +188,15 @@ static void set_placement(struct gen *g, struct gen_type *t, const char *placeme
     }
     const char *near = qk_suggest(placement, placements);
     struct gen_path path = option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 3);
-    gen_report(g,
-               &(struct gen_mistake){.code = "QK0101",
-                                     .file = t->file,
-                                     .path = &path,
-                                     .needle = gen_format(g, "\"%s\"", placement),
-                                     .label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL,
-                                     .help = "one of hash (the default), random, prefer_local, least_loaded, stateless"},
-               "unknown placement `%s`", placement);
+    gen_report(
+        g,
+        &(struct gen_mistake){.code = "QK0101",
+                              .file = t->file,
+                              .path = &path,
+                              .needle = gen_format(g, "\"%s\"", placement),
+                              .label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL,
+                              .help = "one of hash (the default), random, prefer_local, least_loaded, stateless"},
+        "unknown placement `%s`", placement);
 }
 
 static void set_names(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o)
@@ -244,8 +245,7 @@ static void check_method(struct gen *g, const struct gen_method *m)
 {
     struct gen_file *file = m->type->file;
     if (m->pb->client_streaming || m->pb->server_streaming) {
-        struct gen_path path =
-            gen_path_of(&m->path, m->pb->client_streaming ? IN_METHOD_INPUT : IN_METHOD_OUTPUT, -1);
+        struct gen_path path = gen_path_of(&m->path, m->pb->client_streaming ? IN_METHOD_INPUT : IN_METHOD_OUTPUT, -1);
         gen_report(g,
                    &(struct gen_mistake){.code = "QK0105",
                                          .file = file,
@@ -299,13 +299,13 @@ static void check_other_service(struct gen *g, struct gen_file *file, const PbSe
             continue;
         struct gen_path method = gen_path_of(path, IN_SERVICE_METHOD, (int)i);
         struct gen_path at = gen_path_of(&method, IN_METHOD_OPTIONS, EXT_METHOD);
-        gen_report(g,
-                   &(struct gen_mistake){.code = "QK0113",
-                                         .file = file,
-                                         .path = &at,
-                                         .help = gen_format(g, "write in service %s: option (quark.actor) = {};",
-                                                            pb->name)},
-                   "`%s` is a method of `%s`, which is no actor type", pb->method[i]->name, pb->name);
+        gen_report(
+            g,
+            &(struct gen_mistake){.code = "QK0113",
+                                  .file = file,
+                                  .path = &at,
+                                  .help = gen_format(g, "write in service %s: option (quark.actor) = {};", pb->name)},
+            "`%s` is a method of `%s`, which is no actor type", pb->method[i]->name, pb->name);
     }
 }
 
@@ -326,13 +326,14 @@ static struct gen_type *make_type(struct gen *g, struct gen_file *file, const Pb
     set_placement(g, t, o->placement);
     if (o->mailbox > QK_MAILBOX_LIMIT) {
         struct gen_path at = option_path(&path, IN_SERVICE_OPTIONS, EXT_ACTOR, 4);
-        gen_report(g,
-                   &(struct gen_mistake){.code = "QK0110",
-                                         .file = file,
-                                         .path = &at,
-                                         .needle = gen_format(g, "%u", o->mailbox),
-                                         .help = gen_format(g, "a mailbox holds at most %d messages", QK_MAILBOX_LIMIT)},
-                   "a mailbox of %u messages is too large", o->mailbox);
+        gen_report(
+            g,
+            &(struct gen_mistake){.code = "QK0110",
+                                  .file = file,
+                                  .path = &at,
+                                  .needle = gen_format(g, "%u", o->mailbox),
+                                  .help = gen_format(g, "a mailbox holds at most %d messages", QK_MAILBOX_LIMIT)},
+            "a mailbox of %u messages is too large", o->mailbox);
     }
     t->n_methods = (uint32_t)pb->n_method;
     t->methods = gen_alloc(g, (pb->n_method + 1) * sizeof(*t->methods));

@@ -25,8 +25,9 @@ char *gen_snake(struct gen *g, const char *camel)
 {
     char *to = gen_alloc(g, strlen(camel) * 2 + 1), *at = to;
     for (const char *c = camel; *c != '\0'; c++) {
-        bool boundary = c > camel && is_upper(*c) && c[-1] != '_' &&
-                        (!is_upper(c[-1]) || (c[1] != '\0' && c[1] != '_' && !is_upper(c[1]) && !isdigit((unsigned char)c[1])));
+        bool boundary =
+            c > camel && is_upper(*c) && c[-1] != '_' &&
+            (!is_upper(c[-1]) || (c[1] != '\0' && c[1] != '_' && !is_upper(c[1]) && !isdigit((unsigned char)c[1])));
         if (boundary)
             *at++ = '_';
         *at++ = to_lower(*c);
@@ -92,15 +93,14 @@ char *gen_c_lower(struct gen *g, const char *package, const char *file_package, 
 bool gen_is_reserved(const char *identifier)
 {
     static const char *const words[] = {
-        "and_eq",           "char16_t",       "char32_t",     "char8_t",     "co_await",    "co_return",
-        "co_yield",         "const_cast",     "clock_t",      "dev_t",       "div_t",       "dynamic_cast",
-        "fpos_t",           "gid_t",          "ino_t",        "int16_t",     "int32_t",     "int64_t",
-        "int8_t",           "intmax_t",       "intptr_t",     "max_align_t", "mode_t",      "not_eq",
-        "nullptr_t",        "off_t",          "or_eq",        "pid_t",       "ptrdiff_t",   "reinterpret_cast",
-        "sig_atomic_t",     "size_t",         "ssize_t",      "static_assert", "static_cast", "thread_local",
-        "time_t",           "uid_t",          "uint16_t",     "uint32_t",    "uint64_t",    "uint8_t",
-        "uintmax_t",        "uintptr_t",      "va_arg",       "va_copy",     "va_end",      "va_list",
-        "va_start",         "wchar_t",        "wint_t",       "xor_eq",
+        "and_eq",       "char16_t",         "char32_t",     "char8_t",   "co_await",     "co_return",     "co_yield",
+        "const_cast",   "clock_t",          "dev_t",        "div_t",     "dynamic_cast", "fpos_t",        "gid_t",
+        "ino_t",        "int16_t",          "int32_t",      "int64_t",   "int8_t",       "intmax_t",      "intptr_t",
+        "max_align_t",  "mode_t",           "not_eq",       "nullptr_t", "off_t",        "or_eq",         "pid_t",
+        "ptrdiff_t",    "reinterpret_cast", "sig_atomic_t", "size_t",    "ssize_t",      "static_assert", "static_cast",
+        "thread_local", "time_t",           "uid_t",        "uint16_t",  "uint32_t",     "uint64_t",      "uint8_t",
+        "uintmax_t",    "uintptr_t",        "va_arg",       "va_copy",   "va_end",       "va_list",       "va_start",
+        "wchar_t",      "wint_t",           "xor_eq",
     };
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         if (strcmp(words[i], identifier) == 0)
