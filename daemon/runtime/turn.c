@@ -565,7 +565,11 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             continue;
         }
         if (qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW)) {
-            bool hook = act->type->desc->on_activate != NULL && qk_runtime_phase(w->rt) < QK_RUNTIME_STOPPING;
+            if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING) { /* it never began, so it needs no hook to end */
+                bury(w, act);
+                return;
+            }
+            bool hook = act->type->desc->on_activate != NULL;
             qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
             if (hook && run_hook(w, act, QK_TURN_ACTIVATE) == LEAVE)
                 return;
