@@ -151,12 +151,10 @@ static void take_woken(struct qk_worker *w)
     }
 }
 
-static void take_posted(struct qk_worker *w)
+/* Under the post lock. */
+static void accept_posted(struct qk_worker *w)
 {
-    struct qk_runtime *rt = w->rt;
-    if (atomic_load_explicit(&rt->posted, memory_order_relaxed) == NULL || !qk_spin_try(&rt->post_lock))
-        return;
-    struct qk_port_frame *newest = atomic_exchange(&rt->posted, NULL);
+    struct qk_port_frame *newest = atomic_exchange(&w->rt->posted, NULL);
     struct qk_port_frame *oldest = NULL;
     while (newest != NULL) {
         struct qk_port_frame *next = newest->next;
@@ -165,6 +163,14 @@ static void take_posted(struct qk_worker *w)
         newest = next;
     }
     qk_frames_accept(w, oldest);
+}
+
+static void take_posted(struct qk_worker *w)
+{
+    struct qk_runtime *rt = w->rt;
+    if (atomic_load_explicit(&rt->posted, memory_order_relaxed) == NULL || !qk_spin_try(&rt->post_lock))
+        return;
+    accept_posted(w);
     qk_spin_unlock(&rt->post_lock);
 }
 
@@ -187,10 +193,14 @@ void qk_runtime_submit(struct qk_runtime *rt, struct qk_port_frame *chain)
 {
     struct qk_worker *w = qk_worker_current();
     if (w != NULL && w->rt == rt && atomic_load_explicit(&w->in_poll, memory_order_relaxed)) {
-        /* In the poller, on this worker's stack: nobody else is there, so the order of frames is kept. */
+        /* In the poller, on this worker's stack. What the watcher has polled in the workers' stead comes first. */
         online(w);
         qk_worker_read_clock(w);
+        qk_spin_lock(&rt->post_lock);
+        if (qk_unlikely(atomic_load_explicit(&rt->posted, memory_order_relaxed) != NULL))
+            accept_posted(w);
         qk_frames_accept(w, chain);
+        qk_spin_unlock(&rt->post_lock);
         return;
     }
     while (chain != NULL) {
