@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The world of one run: what every actor, call and frame has been through, and the checks on it. A broken property ends
+ * the program with the seed and the command that runs it again.
+ */
+#ifndef WORLD_H
+#define WORLD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WORLD_ACTORS     24
+#define WORLD_SUBMITTERS 3
+#define WORLD_SENDERS    (WORLD_ACTORS + WORLD_SUBMITTERS)
+#define WORLD_CALLS_MAX  60000
+#define WORLD_TYPES      3
+
+/* How a run is driven; the seed and these decide everything that is not up to the threads. */
+struct world_plan {
+    uint64_t seed;
+    uint32_t workers;
+    uint32_t frames;          /* submitted by each submitter */
+    uint32_t calls;           /* made by actors, all together */
+    uint32_t activations_max; /* 0: no bound */
+    bool poller;              /* frames come through the poller */
+    bool drain;               /* drain before the stop */
+    bool hard;                /* stop while the submitters still submit */
+    int64_t grace_ns;         /* from the stop to its deadline */
+};
+
+struct world_actor {
+    atomic_uint turns;  /* at a time: 0 or 1 */
+    atomic_uint active; /* between on_activate and on_deactivate */
+    /* Touched in turns only, without a lock: the thread sanitizer sees whether turns are really one after another. */
+    uint64_t entered;
+    uint64_t activations;
+    uint64_t sent[WORLD_ACTORS];
+    uint64_t seen[WORLD_SENDERS];
+};
+
+struct world_call {
+    atomic_uint ran;
+    atomic_uint ended;
+    atomic_bool never; /* it was reported as not having run */
+    bool is_frame;
+    bool flat;    /* of a frame: a Tick, else a Task */
+    uint8_t kind; /* of a frame: enum qk_port_kind */
+    uint8_t submitter;
+    bool damaged; /* a frame that must be refused */
+};
+
+struct world {
+    struct world_plan plan;
+    struct world_actor actors[WORLD_ACTORS];
+    struct world_call calls[WORLD_CALLS_MAX];
+    atomic_uint n_calls;
+    atomic_uint budget;   /* calls that actors may still make */
+    atomic_int in_flight; /* frames without a reply */
+    atomic_ullong events;
+    uint64_t trace; /* hash of everything that happened; runs without threads only */
+};
+
+extern struct world world;
+
+/* Ends the program: what was broken, the seed, how to run it again. */
+void world_broken(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+#define world_check(condition, ...)    \
+    do {                               \
+        if (!(condition))              \
+            world_broken(__VA_ARGS__); \
+    } while (0)
+
+void world_begin(const struct world_plan *plan);
+
+/* A random number generator of a few bytes. Source: D. Lea, G. Steele, C. Flood, "Fast Splittable Pseudorandom Number
+ * Generators", OOPSLA 2014. */
+uint64_t world_random(uint64_t *state);
+uint32_t world_below(uint64_t *state, uint32_t bound);
+uint64_t world_mix(uint64_t a, uint64_t b);
+
+/* Number of a new call; false when the records are used up, or an actor's call and the budget is. */
+bool world_new_call(bool is_frame, uint32_t *ret_call);
+
+/* A turn of an actor begins and ends. */
+void world_enter(uint32_t actor);
+void world_leave(uint32_t actor);
+
+/* Its message: whose it is, and that it comes for the first time and in order. */
+void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call);
+
+void world_activated(uint32_t actor);
+void world_deactivated(uint32_t actor);
+
+/* The caller has learned how its call ended. */
+void world_ended(uint32_t call, int status, bool may_have_run);
+
+/* What must hold when everything is over. */
+void world_finish(int left);
+
+/* Adds to the trace. */
+void world_trace(uint64_t a, uint64_t b);
+
+#endif
