@@ -53,3 +53,13 @@ as_root() {
         die "this needs root's rights and there is no sudo: run it as root: $*"
     fi
 }
+
+# The mirror that this machine takes its own release from, as apt understands its sources.
+mirror_of_this_machine() {
+    local release
+    release=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
+    # The target's own words, not the shell's.
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' |
+        awk -v r="$release" '$NF == "main" && ($2 == r || $3 == r) { print $1; exit }'
+}

@@ -25,16 +25,6 @@ Libs: -L\${root}/lib -lyyjson
 TEXT
 }
 
-# The mirror that this machine takes its own release from, as apt understands its sources.
-mirror_of_this_machine() {
-    local release
-    release=$(. /etc/os-release && printf '%s' "$VERSION_CODENAME")
-    # The target's own words, not the shell's.
-    # shellcheck disable=SC2016
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(CODENAME) $(COMPONENT)' |
-        awk -v r="$release" '$NF == "main" && ($2 == r || $3 == r) { print $1; exit }'
-}
-
 # apt with a state of its own. The checkout may be where apt's own user can't write, so apt keeps the caller's.
 private_apt() {
     local tool=$1
