@@ -44,7 +44,8 @@ void qk_test_advance(struct qk_test *test, int64_t ms);
 /** Number of activations in memory. */
 uint64_t qk_test_activations(const struct qk_test *test);
 
-/** Ends the activation of an actor as idle collection would; on_deactivate runs. 0, or QK_ENOTFOUND. */
+/** Ends the activation of an actor as idle collection would; on_deactivate runs, with QK_DEACTIVATE_REQUESTED. 0, or
+ *  QK_ENOTFOUND (also where the actor is not active), or QK_ESTATE where a turn of it is suspended. */
 int qk_test_deactivate(struct qk_test *test, const struct qk_type *type, struct qk_ref ref);
 
 #ifdef __cplusplus

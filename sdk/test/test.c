@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The test silo: the runtime without threads, driven by the test, on a clock that moves only when it must. One call is
+ * under way at a time. The clock begins at a fixed date, so that a run is like any other.
+ */
+#include <quark/test.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/limits.h"
+#include "runtime/runtime.h"
+#include "wire/check.h"
+
+#define START_NS   1000000000             /* of the monotonic clock */
+#define START_MS   INT64_C(1577836800000) /* of the wall clock: 2020-01-01 */
+#define NS_PER_MS  1000000
+#define PATIENCE   100000 /* rounds of a turn that yields without end, before the clock moves by a millisecond */
+#define STOP_GRACE 1000   /* milliseconds for turns that are suspended when the silo ends */
+
+struct qk_test {
+    struct qk_runtime *rt;
+    int64_t now_ns;
+    uint64_t call_id;             /* of the call under way */
+    struct qk_port_frame *answer; /* what came for it */
+    char error[QK_ERROR_TEXT_MAX + 1];
+};
+
+static int64_t now_ns(void *arg)
+{
+    return ((struct qk_test *)arg)->now_ns;
+}
+
+static int64_t wall_ms(void *arg)
+{
+    return START_MS + (((struct qk_test *)arg)->now_ns - START_NS) / NS_PER_MS;
+}
+
+static void deliver(void *arg, struct qk_port_frame *chain)
+{
+    struct qk_test *test = arg;
+    while (chain != NULL) {
+        struct qk_port_frame *frame = chain;
+        chain = frame->next;
+        if (frame->call_id == test->call_id && test->answer == NULL)
+            test->answer = frame;
+        else
+            qk_port_frame_destroy(frame);
+    }
+}
+
+static void log_line(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
+                     const char *text)
+{
+    (void)arg, (void)request_id;
+    static const char *const names[] = {"", "", "", "error", "warning", "notice", "info", "debug"};
+    if (type != NULL)
+        fprintf(stderr, "%s: %s/%s: %s\n", names[level & 7], type, key, text);
+    else
+        fprintf(stderr, "%s: %s\n", names[level & 7], text);
+}
+
+int qk_test_add_plugin(struct qk_test *test, const struct qk_plugin *plugin)
+{
+    return qk_runtime_add_plugin(test->rt, plugin, test->error, sizeof(test->error));
+}
+
+struct qk_test *qk_test_create(const struct qk_plugin *plugin)
+{
+    struct qk_test *test = calloc(1, sizeof(*test));
+    if (test == NULL) {
+        fprintf(stderr, "qk_test_create: out of memory\n");
+        return NULL;
+    }
+    test->now_ns = START_NS;
+    struct qk_runtime_config config;
+    qk_runtime_config_init(&config);
+    config.workers = 0;
+    config.now_ns = now_ns;
+    config.wall_ms = wall_ms;
+    config.clock_arg = test;
+    config.deliver = deliver;
+    config.deliver_arg = test;
+    config.log = log_line;
+    int rc = qk_runtime_create(&config, &test->rt);
+    if (rc < 0) {
+        fprintf(stderr, "qk_test_create: can't make a runtime: %d\n", rc);
+        free(test);
+        return NULL;
+    }
+    if (qk_test_add_plugin(test, plugin) < 0) {
+        fprintf(stderr, "qk_test_create: plugin %s: %s\n", plugin->name != NULL ? plugin->name : "", test->error);
+        qk_test_destroy(test);
+        return NULL;
+    }
+    return test;
+}
+
+/* Runs what can run now. Stops at an answer where `for_answer`; a turn that yields without end is given time. */
+static void run(struct qk_test *test, bool for_answer)
+{
+    for (unsigned rounds = 1; !(for_answer && test->answer != NULL) && qk_runtime_step(test->rt); rounds++) {
+        if (rounds % PATIENCE == 0)
+            test->now_ns += NS_PER_MS;
+    }
+}
+
+/* Moves the clock to the next deadline; false when there is none. */
+static bool jump(struct qk_test *test)
+{
+    int64_t next = qk_runtime_next_deadline(test->rt);
+    if (next == INT64_MAX)
+        return false;
+    test->now_ns = next > test->now_ns ? next : test->now_ns + NS_PER_MS;
+    return true;
+}
+
+int qk_test_destroy(struct qk_test *test)
+{
+    if (test == NULL)
+        return 0;
+    qk_runtime_stop(test->rt, test->now_ns + (int64_t)STOP_GRACE * NS_PER_MS);
+    for (int i = 0; i < 2 * STOP_GRACE; i++) {
+        run(test, false);
+        test->now_ns += NS_PER_MS;
+    }
+    int left = qk_runtime_destroy(test->rt);
+    qk_port_frame_destroy(test->answer);
+    free(test);
+    return left;
+}
+
+static int fail(struct qk_test *test, int status, const char *text)
+{
+    snprintf(test->error, sizeof(test->error), "%s", text);
+    return status;
+}
+
+/* Hands in a frame and runs until its answer is there. `ret_answer` is the test's until its next call. */
+static int submit(struct qk_test *test, enum qk_port_kind kind, uint64_t type_id, uint32_t method_id, struct qk_ref ref,
+                  const ProtobufCMessage *request)
+{
+    test->error[0] = '\0';
+    if (ref.key == NULL || ref.key_len == 0 || ref.key_len > QK_KEY_MAX ||
+        !qk_wire_is_utf8((const uint8_t *)ref.key, ref.key_len))
+        return fail(test, QK_EINVALID, "a key has 1 to 512 bytes of UTF-8");
+    size_t size = request != NULL ? protobuf_c_message_get_packed_size(request) : 0;
+    if (size > QK_PAYLOAD_MAX)
+        return fail(test, QK_ETOOBIG, "the request is larger than a frame may be");
+    struct qk_port_frame *frame = qk_port_frame_create(ref.key_len + size);
+    if (frame == NULL)
+        return fail(test, -ENOMEM, "out of memory");
+    qk_port_frame_destroy(test->answer);
+    test->answer = NULL;
+    frame->kind = kind;
+    frame->call_id = ++test->call_id;
+    frame->type_id = type_id;
+    frame->method_id = method_id;
+    frame->key_len = ref.key_len;
+    frame->payload_len = (uint32_t)size;
+    memcpy(frame->bytes, ref.key, ref.key_len);
+    if (size != 0)
+        protobuf_c_message_pack(request, frame->bytes + ref.key_len);
+    qk_runtime_submit(test->rt, frame);
+    do
+        run(test, true);
+    while (test->answer == NULL && jump(test));
+    if (test->answer == NULL)
+        return fail(test, QK_ESTATE, "the silo came to rest without an answer");
+    snprintf(test->error, sizeof(test->error), "%.*s", (int)test->answer->text_len, qk_port_frame_text(test->answer));
+    return test->answer->status;
+}
+
+int qk_test_ask(struct qk_test *test, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request,
+                ProtobufCMessage **ret_reply)
+{
+    int rc = submit(test, QK_PORT_CALL, m->type_id, m->id, to, request);
+    if (ret_reply != NULL)
+        *ret_reply = NULL;
+    if (rc < 0 || ret_reply == NULL)
+        return rc;
+    const struct qk_port_frame *f = test->answer;
+    *ret_reply = protobuf_c_message_unpack(m->reply, NULL, f->payload_len, qk_port_frame_payload(f));
+    return *ret_reply != NULL ? rc : fail(test, QK_EPROTOCOL, "the reply can't be read");
+}
+
+int qk_test_tell(struct qk_test *test, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request)
+{
+    int rc = submit(test, QK_PORT_SEND, m->type_id, m->id, to, request);
+    run(test, false);
+    return rc;
+}
+
+int qk_test_deactivate(struct qk_test *test, const struct qk_type *type, struct qk_ref ref)
+{
+    return submit(test, QK_PORT_DEACTIVATE, type->id, 0, ref, NULL);
+}
+
+const char *qk_test_error(const struct qk_test *test)
+{
+    return test->error;
+}
+
+void qk_test_advance(struct qk_test *test, int64_t ms)
+{
+    int64_t until = test->now_ns + ms * NS_PER_MS;
+    run(test, false);
+    for (;;) {
+        int64_t next = qk_runtime_next_deadline(test->rt);
+        if (next >= until)
+            break;
+        test->now_ns = next > test->now_ns ? next : test->now_ns + NS_PER_MS;
+        run(test, false);
+    }
+    if (test->now_ns < until)
+        test->now_ns = until;
+    run(test, false);
+}
+
+uint64_t qk_test_activations(const struct qk_test *test)
+{
+    struct qk_runtime_stats stats;
+    qk_runtime_stats(test->rt, &stats);
+    return stats.activations;
+}
