@@ -60,7 +60,8 @@ TOP_NAMES = {"meson.build", "meson_options.txt", "daemon", "plugins", "proto", "
              "README.md", "LICENSES", "dev"}
 LINES_MAX = 800
 README_LINES_MAX = 20
-WITHOUT_SPDX = re.compile(r"^LICENSES/|\.md$|^\.gitignore$|^\.clang-format$|^\.editorconfig$|^tests/.*/corpus/|"
+# What a template writes is its author's own.
+WITHOUT_SPDX = re.compile(r"^LICENSES/|\.md$|^\.gitignore$|^\.clang-format$|^\.editorconfig$|^tests/.*/corpus/|^sdk/template/.*\.in$|"
                           r"^tests/.*\.(txt|json|conf|expected|golden)$")
 WORDS = [
     (re.compile(r"\b(FIX" r"ME|XX" r"X|HA" r"CK)\b"), "a mark of unfinished work"),
