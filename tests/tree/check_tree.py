@@ -59,9 +59,11 @@ APACHE = ["daemon/base", "daemon/wire", "daemon/runtime", "sdk"]
 TOP_NAMES = {"meson.build", "meson_options.txt", "daemon", "plugins", "proto", "sdk", "tests", "systemd", "docs", "tools",
              "README.md", "LICENSES", "dev"}
 LINES_MAX = 800
+FUNCTION_LINES_MAX = 70
 README_LINES_MAX = 20
-# What a template writes is its author's own.
-WITHOUT_SPDX = re.compile(r"^LICENSES/|\.md$|^\.gitignore$|^\.clang-format$|^\.editorconfig$|^tests/.*/corpus/|^sdk/template/.*\.in$|"
+# What `quarkctl new` writes is its author's own.
+WITHOUT_SPDX = re.compile(r"^LICENSES/|^sdk/template/.*\.in$|\.md$|^\.gitignore$|^\.clang-format$|"
+                          r"^\.editorconfig$|^tests/.*/corpus/|"
                           r"^tests/.*\.(txt|json|conf|expected|golden)$")
 WORDS = [
     (re.compile(r"\b(FIX" r"ME|XX" r"X|HA" r"CK)\b"), "a mark of unfinished work"),
@@ -147,10 +149,24 @@ class Tree:
             return
         if len(lines) >= LINES_MAX:
             self.complain(path, len(lines), f"{len(lines)} lines; {LINES_MAX} is the end: which second subject is in it?")
+        if not within(path, ["tests"]):
+            self.check_functions(path, lines)
         for number, line in enumerate(lines, 1):
             found = INCLUDE.match(line)
             if found:
                 self.check_include(path, number, found.group(2))
+
+    def check_functions(self, path, lines):
+        """The layout puts a function's braces into the first column, and no others."""
+        start = None
+        for number, line in enumerate(lines, 1):
+            if line == "{":
+                start = number
+            elif line == "}" and start is not None:
+                count = number - start + 1
+                if count > FUNCTION_LINES_MAX:
+                    self.complain(path, start, f"a function of {count} lines; {FUNCTION_LINES_MAX} fit a screen")
+                start = None
 
     def check_readmes(self):
         for folder in sorted({"/".join(f.split("/")[:2]) for f in self.files if re.match(r"daemon/[^/]+/.*\.c$", f)}):
@@ -189,6 +205,8 @@ def self_test():
         "daemon/gateway/g.c": spdx_g + '#include "runtime/port.h"\n#include "runtime/r.h"\n#include <yyjson.h>\n',
         "daemon/wire/README.md": "wire\n",
         "daemon/wire/w.c": spdx_g + "int x;\n",
+        "daemon/wire/long.c": spdx_a + "int f(void)\n{\n" + "    g();\n" * 69 + "}\n",
+        "daemon/wire/short.c": spdx_a + "int f(void)\n{\n" + "    g();\n" * 68 + "}\n",
         "plugins/actors/p.c": spdx_a + '#include <quark/actor.h>\n#include "base/a.h"\n',
         "sdk/include/quark/actor.h": spdx_a + "int a;\n" * LINES_MAX,
         "tests/t.c": spdx_g + '#include "base/a.h"\n#include <dlfcn.h>\n// FIX' "ME later\n",
@@ -201,6 +219,7 @@ daemon/base/up.c:3: daemon/base may not include daemon/runtime/r.h
 daemon/gateway/g.c:3: daemon/gateway may not include daemon/runtime/r.h
 daemon/gateway/g.c:4: <yyjson.h> may be
 daemon/runtime/r.c:4: <sys/socket.h> may be
+daemon/wire/long.c:3: a function of 71 lines
 daemon/wire/w.c:1: this folder is under Apache
 plugins/actors/p.c:3: plugins may not include daemon/base/a.h
 sdk/include/quark/actor.h:801: 801 lines

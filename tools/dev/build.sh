@@ -30,10 +30,14 @@ variant_arguments() {
     local common=(--prefix=/usr -Dwerror=true)
     case $1 in
         gcc) printf '%s\n' "${common[@]}" ;;
-        clang) printf '%s\n' "${common[@]}" -Dfuzz=true ;;
+        clang) printf '%s\n' "${common[@]}" ;;
+        fuzz)
+            printf '%s\n' "${common[@]}" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 \
+                -Djemalloc=disabled
+            ;;
         asan) printf '%s\n' "${common[@]}" -Db_sanitize=address,undefined -Doptimization=1 -Djemalloc=disabled ;;
         tsan) printf '%s\n' "${common[@]}" -Db_sanitize=thread -Doptimization=1 -Djemalloc=disabled ;;
-        bench) printf '%s\n' "${common[@]}" -Dbuildtype=release -Dbench=true -Dtests=false ;;
+        bench) printf '%s\n' "${common[@]}" -Dbuildtype=release -Dbench=true ;;
         *) die "no build is called $1" ;;
     esac
 }
@@ -44,16 +48,16 @@ build_variant() {
     shift
     mapfile -t arguments < <(variant_arguments "$name")
     case $name in
-        clang) export CC=clang-14 ;;
+        clang | fuzz) export CC=clang-14 ;;
         *) export CC=gcc ;;
     esac
     configure "build-dev/$name" "${arguments[@]}" || return 1
-    step "build with $name" ninja -C "build-dev/$name" -j "${cores:?}" "$@"
+    step "build with $name" ninja --quiet -C "build-dev/$name" -j "${cores:?}" "$@"
 }
 
 main_build() {
     main_setup
     # A folder that somebody configured by hand is theirs.
     [ -f build/build.ninja ] || configure build
-    step "build ${*:-everything}" ninja -C build -j "${cores:?}" "$@"
+    step "build ${*:-everything}" ninja --quiet -C build -j "${cores:?}" "$@"
 }

@@ -88,7 +88,7 @@ main_cross() {
             | select(any(.suite[]; . as $s | $suites | contains(" " + ($s | sub("^quark:"; "")) + " ")))
             | .cmd[] | select(startswith("/"))' | grep -F "$top/$folder/" | sed "s|^$top/$folder/||" | sort -u)
     [ ${#targets[@]} -gt 0 ] || die "no test in the suites: ${suites[*]}"
-    step "build ${#targets[@]} tests" ninja -C "$folder" -j "${cores:?}" "${targets[@]}"
+    step "build ${#targets[@]} tests" ninja --quiet -C "$folder" -j "${cores:?}" "${targets[@]}"
     step 'run them under qemu' meson test -C "$folder" --no-rebuild --print-errorlogs --timeout-multiplier 10 \
         "${suites[@]/#/--suite=}"
     sed -n 's/^Ok: */passed: /p; s/^Fail: */failed: /p' "$folder/meson-logs/testlog.txt" >&2

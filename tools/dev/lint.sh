@@ -40,14 +40,16 @@ lint_headers() {
     local flags header failed=0
     mapfile -t flags < <(PKG_CONFIG_PATH="$deps/$(uname -m)/pkgconfig" \
         pkg-config --cflags libprotobuf-c libevent libconfig yyjson | tr ' ' '\n' | sed 's/^-I/-isystem/; /^$/d')
-    flags+=(-D_GNU_SOURCE -Idaemon -Isdk -Isdk/include -Ibuild-dev/gcc/proto -fsyntax-only -Wall -Wextra -Werror)
+    flags+=(-D_GNU_SOURCE -Idaemon -Isdk -Isdk/include -Ibuild-dev/gcc/proto
+        -Ibuild-dev/gcc/sdk/protoc-gen-quark/pb -fsyntax-only -Wall -Wextra -Werror)
     while IFS= read -r -d '' header; do
-        printf '#include "%s"\n' "$header" |
-            gcc -std=gnu11 -I. "-I${header%/*}" "${flags[@]}" -x c - || failed=1
+        # A header of macros alone would leave nothing to compile.
+        printf '#include "%s"\ntypedef int lint_nothing;\n' "$header" >"$deps/header.c"
+        gcc -std=gnu11 -I. "-I${header%/*}" "${flags[@]}" "$deps/header.c" || failed=1
         case $header in
             sdk/include/*)
-                printf '#include "%s"\n' "$header" | gcc -std=c11 -pedantic -I. "${flags[@]}" -x c - || failed=1
-                printf '#include "%s"\n' "$header" | g++ -std=c++11 -I. "${flags[@]}" -x c++ - || failed=1
+                gcc -std=c11 -pedantic -I. "${flags[@]}" "$deps/header.c" || failed=1
+                g++ -std=c++11 -pedantic -I. "${flags[@]}" -x c++ "$deps/header.c" || failed=1
                 ;;
         esac
     done < <(tracked 'daemon/*.h' 'sdk/*.h')

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck shell=bash
+# ./dev fuzz: the fuzz targets of tests/fuzz under libFuzzer with the address and undefined-behaviour sanitizers.
+
+# shellcheck source=tools/dev/build.sh
+. tools/dev/build.sh
+
+help_fuzz() {
+    cat <<'TEXT'
+usage: ./dev fuzz [SECONDS] [TARGET...]
+
+Runs each fuzz target, or those named, for so many seconds (60). What is found on the way is kept in .deps/fuzz/TARGET and
+used the next time; an input that breaks something lands beside it, and its path is printed with the command to repeat it.
+TEXT
+}
+
+# fuzz_target TARGET SECONDS
+fuzz_target() {
+    local target=$1 seconds=$2 program="build-dev/fuzz/tests/fuzz/fuzz_$1" found="${deps:?}/fuzz/$1" seeds
+    seeds="tests/fuzz/corpus/$target"
+    mkdir -p "$found"
+    [ -d "$seeds" ] || die "the target $target has no corpus in $seeds"
+    "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+        -artifact_prefix="$found.broken-" "$found" "$seeds"
+}
+
+# fuzz_all SECONDS [TARGET...]
+fuzz_all() {
+    local seconds=$1 target program failed=0
+    shift
+    build_variant fuzz || return 1
+    if [ $# -eq 0 ]; then
+        for program in build-dev/fuzz/tests/fuzz/fuzz_*; do
+            if [ -f "$program" ] && [ -x "$program" ]; then
+                set -- "$@" "${program##*/fuzz_}"
+            fi
+        done
+    fi
+    [ $# -gt 0 ] || die 'no fuzz target was built'
+    for target in "$@"; do
+        step "fuzz $target, $seconds s" fuzz_target "$target" "$seconds" || {
+            failed=1
+            ls "$deps/fuzz/$target".broken-* >&2 2>/dev/null || true
+            say "    to repeat: build-dev/fuzz/tests/fuzz/fuzz_$target FILE"
+            continue
+        }
+        sed -n 's/^stat::number_of_executed_units: */      inputs tried: /p' "${logs:?}/fuzz_${target}__${seconds}_s.log" >&2
+    done
+    return $failed
+}
+
+main_fuzz() {
+    local seconds=60
+    case ${1:-} in
+        '' | *[!0-9]*) ;;
+        *)
+            seconds=$1
+            shift
+            ;;
+    esac
+    main_setup
+    fuzz_all "$seconds" "$@"
+}
