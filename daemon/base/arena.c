@@ -68,8 +68,9 @@ void *qk_arena_grow(struct qk_arena *arena, size_t size)
         return NULL;
     size_t need = (size + QK_ARENA_ALIGN - 1) & ~(size_t)(QK_ARENA_ALIGN - 1);
     size_t body = need > QK_ARENA_CHUNK - HEAD ? need : QK_ARENA_CHUNK - HEAD;
-    if (body > arena->limit - arena->used) {
-        if (need > arena->limit - arena->used)
+    size_t left = arena->limit > arena->used ? arena->limit - arena->used : 0; /* what was adopted may be past it */
+    if (body > left) {
+        if (need > left)
             return NULL;
         body = need;
     }

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define ERRNO_LIMIT 4096 /* the kernel's */
+
 struct entry {
     int status;
     const char *name;
@@ -37,7 +39,7 @@ const char *qk_status_name(int status)
         return e->name;
     if (qk_is_app(status))
         return "application";
-    const char *name = strerrorname_np(-status);
+    const char *name = status > -ERRNO_LIMIT ? strerrorname_np(-status) : NULL;
     return name != NULL ? name : "unknown";
 }
 
@@ -50,7 +52,7 @@ const char *qk_status_text(int status)
         return e->text;
     if (qk_is_app(status))
         return "the actor refused";
-    const char *text = strerrordesc_np(-status);
+    const char *text = status > -ERRNO_LIMIT ? strerrordesc_np(-status) : NULL;
     return text != NULL ? text : "unknown status";
 }
 

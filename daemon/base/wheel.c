@@ -47,9 +47,12 @@ static void place(struct qk_wheel *wheel, struct qk_timer *timer)
     uint64_t differs = expiry ^ (uint64_t)wheel->now;
     int level = (63 - __builtin_clzll(differs)) / QK_WHEEL_BITS;
     if (level >= QK_WHEEL_LEVELS) {
+        /* The last level goes round. What is too far even for it waits in the slot that comes last, and is placed again
+         * then. */
         level = QK_WHEEL_LEVELS - 1;
-        /* Too far for the wheel: the slot that comes round last; it is placed again then. */
-        expiry = (uint64_t)wheel->now - (1ull << (QK_WHEEL_BITS * level));
+        int shift = QK_WHEEL_BITS * level;
+        if ((expiry >> shift) - ((uint64_t)wheel->now >> shift) >= QK_WHEEL_SLOTS)
+            expiry = (uint64_t)wheel->now + ((QK_WHEEL_SLOTS - 1ull) << shift);
     }
     unsigned slot = (unsigned)(expiry >> (QK_WHEEL_BITS * level)) & (QK_WHEEL_SLOTS - 1);
     list_add(&wheel->slots[level][slot], timer);
