@@ -221,7 +221,7 @@ int qk_wire_unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *data, 
     ProtobufCAllocator allocator = qk_wire_allocator(arena);
     ProtobufCMessage *message = protobuf_c_message_unpack(desc, &allocator, size, data);
     if (message == NULL)
-        return arena->limit - arena->used < (size_t)need ? QK_ETOOBIG : QK_EINVALID;
+        return arena->used + (size_t)need > arena->limit ? QK_ETOOBIG : QK_EINVALID;
     *ret_message = message;
     return 0;
 }
