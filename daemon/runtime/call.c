@@ -510,7 +510,7 @@ static int host_yield(qk_turn *turn)
     struct qk_turn_state *t = state_of(turn);
     if (qk_runtime_phase(t->worker->rt) >= QK_RUNTIME_STOPPING)
         return QK_ECANCELLED;
-    qk_worker_ready(t->worker, t->fiber);
+    qk_worker_yield(t->worker, t->fiber);
     qk_turn_suspend(t->fiber);
     return 0;
 }

@@ -366,6 +366,8 @@ struct qk_worker {
     struct qk_fiber *free_fibers;
     struct qk_fiber *ready_head; /* fibers to go on with */
     struct qk_fiber *ready_tail;
+    struct qk_fiber *yielded_head; /* fibers that let the others go first */
+    struct qk_fiber *yielded_tail;
     struct qk_fiber *suspended; /* all of them, newest first */
     struct qk_act *next;        /* the activation that a call has just woken: runs first */
     uint32_t next_run;
@@ -378,6 +380,7 @@ struct qk_worker {
     int64_t sweep_ns; /* when to look for idle activations next */
     uint32_t sweep_shard;
     uint32_t rng;
+    uint64_t n_fibers; /* made */
     int64_t polled_ns;
     struct qk_act **cache;
     struct qk_type_counts *counts; /* by the type's index */
@@ -451,7 +454,10 @@ void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called);
 /* Queues a fiber of this worker to go on. */
 void qk_worker_ready(struct qk_worker *w, struct qk_fiber *fiber);
 
-/* The same from any worker. */
+/* Queues a fiber of this worker behind everything that can run. */
+void qk_worker_yield(struct qk_worker *w, struct qk_fiber *fiber);
+
+/* As qk_worker_ready(), from any worker. */
 void qk_worker_wake_fiber(struct qk_worker *from, struct qk_fiber *fiber);
 
 /* Gives a reply to the worker on which its caller waits. */

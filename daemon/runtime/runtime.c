@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define FIBERS_MAX 1000000
+
 void qk_runtime_config_init(struct qk_runtime_config *config)
 {
     *config = (struct qk_runtime_config){
@@ -15,7 +17,7 @@ void qk_runtime_config_init(struct qk_runtime_config *config)
         .idle_ms = 900000,
         .budget = 64,
         .fiber_stack_bytes = 65536,
-        .fibers_max = 1000000,
+        .fibers_max = FIBERS_MAX,
         .spin_ns = 20000,
     };
 }
@@ -102,6 +104,8 @@ int qk_runtime_create(const struct qk_runtime_config *config, struct qk_runtime 
         return -ENOMEM;
     memset(rt, 0, sizeof(*rt));
     rt->config = *config;
+    if (config->fibers_max == 0)
+        rt->config.fibers_max = FIBERS_MAX;
     rt->n_workers = config->workers != 0 ? config->workers : 1;
     atomic_store(&rt->idle_min_ms, config->idle_ms);
     atomic_store(&rt->request_ids, 1);

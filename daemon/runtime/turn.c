@@ -49,12 +49,17 @@ static void fiber_main(void *context)
 static bool make_fibers(struct qk_worker *w)
 {
     size_t size = w->rt->config.fiber_stack_bytes;
-    struct qk_stacks *stacks = qk_stacks_create(size, FIBERS_PER_MAP);
+    uint64_t share = w->rt->config.fibers_max / w->rt->n_workers + 1; /* a worker runs one turn even at the bound */
+    if (w->n_fibers >= share)
+        return false;
+    unsigned count = share - w->n_fibers < FIBERS_PER_MAP ? (unsigned)(share - w->n_fibers) : FIBERS_PER_MAP;
+    struct qk_stacks *stacks = qk_stacks_create(size, count);
     if (stacks == NULL)
         return false;
     stacks->next = w->stacks;
     w->stacks = stacks;
-    for (unsigned i = 0; i < FIBERS_PER_MAP; i++) {
+    w->n_fibers += count;
+    for (unsigned i = 0; i < count; i++) {
         uint8_t *low = stacks->base + i * size;
         struct qk_fiber *fiber = (struct qk_fiber *)((uintptr_t)(low + size - sizeof(*fiber)) & ~(uintptr_t)63);
         memset(fiber, 0, sizeof(*fiber));
@@ -471,7 +476,7 @@ static enum next run_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_
     struct qk_fiber *fiber = begin_turn(w, act, what, (struct qk_msg *)act->batch);
     if (fiber == NULL) {
         if (what == QK_TURN_ACTIVATE)
-            fail_activation(w, act, QK_ENOMEMORY, "no memory for a stack");
+            fail_activation(w, act, QK_ENOMEMORY, "too many turns are suspended, or no memory is left for a stack");
         else
             bury(w, act);
         return LEAVE;
@@ -494,7 +499,7 @@ static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_
     }
     struct qk_fiber *fiber = begin_turn(w, act, QK_TURN_MESSAGE, msg);
     if (fiber == NULL) {
-        qk_msg_fail(w, msg, QK_ENOMEMORY, "no memory for a stack");
+        qk_msg_fail(w, msg, QK_ENOMEMORY, "too many turns are suspended, or no memory is left for a stack");
         act->done++;
         return GO_ON;
     }

@@ -83,6 +83,16 @@ void qk_worker_ready(struct qk_worker *w, struct qk_fiber *fiber)
     w->ready_tail = fiber;
 }
 
+void qk_worker_yield(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    fiber->next = NULL;
+    if (w->yielded_head == NULL)
+        w->yielded_head = fiber;
+    else
+        w->yielded_tail->next = fiber;
+    w->yielded_tail = fiber;
+}
+
 void qk_worker_wake_fiber(struct qk_worker *from, struct qk_fiber *fiber)
 {
     struct qk_worker *w = fiber->turn.worker;
@@ -238,18 +248,28 @@ static int poll_once(struct qk_worker *w, int64_t timeout_ns)
 
 /* ---- rounds */
 
+static bool resume_first(struct qk_worker *w, struct qk_fiber **head)
+{
+    struct qk_fiber *fiber = *head;
+    if (fiber == NULL)
+        return false;
+    *head = fiber->next;
+    qk_turn_resume(w, fiber);
+    return true;
+}
+
 /* One thing to do: a fiber to go on with or an activation to run. False when there is none. */
 static bool run_one(struct qk_worker *w, unsigned i)
 {
     struct qk_act *act = NULL;
-    if (qk_unlikely(i % 32 == 31)) /* what only ever calls one another must not keep the rest waiting */
-        act = qk_queue_pop(w);
-    if (act == NULL && w->ready_head != NULL) {
-        struct qk_fiber *fiber = w->ready_head;
-        w->ready_head = fiber->next;
-        qk_turn_resume(w, fiber);
-        return true;
+    if (qk_unlikely(i % 16 == 15)) { /* what only ever calls one another must not keep the rest waiting */
+        if (i % 32 == 31)
+            act = qk_queue_pop(w);
+        else if (resume_first(w, &w->yielded_head))
+            return true;
     }
+    if (act == NULL && resume_first(w, &w->ready_head))
+        return true;
     if (act == NULL && w->next != NULL) {
         act = w->next;
         w->next = NULL;
@@ -257,7 +277,7 @@ static bool run_one(struct qk_worker *w, unsigned i)
     if (act == NULL)
         act = qk_queue_pop(w);
     if (act == NULL)
-        return false;
+        return resume_first(w, &w->yielded_head);
     qk_turn_run(w, act);
     return true;
 }
@@ -330,7 +350,8 @@ static void end_if_stopped(struct qk_worker *w)
 static bool has_work(const struct qk_worker *w)
 {
     struct qk_worker *v = (struct qk_worker *)w;
-    if (v->ready_head != NULL || v->next != NULL || atomic_load(&v->replies) != NULL || atomic_load(&v->woken) != NULL)
+    if (v->ready_head != NULL || v->yielded_head != NULL || v->next != NULL || atomic_load(&v->replies) != NULL ||
+        atomic_load(&v->woken) != NULL)
         return true;
     const struct qk_runtime *rt = w->rt;
     if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||

@@ -24,8 +24,8 @@ static const struct qk_method *by_name(const char *name)
     abort();
 }
 
-static const char *const names[N_METHODS] = {"Add",  "Get",  "Relay", "Echo",     "Slow", "Fail",
-                                             "Note", "Quit", "Flood", "Parallel", "Self"};
+static const char *const names[N_METHODS] = {"Add",  "Get",   "Relay",    "Echo", "Slow",      "Fail",    "Note",
+                                             "Quit", "Flood", "Parallel", "Self", "LongError", "Allocate"};
 
 const struct qk_method *actors_method(int which)
 {
@@ -169,6 +169,28 @@ static int on_self(qk_turn *t, void *self, const ProtobufCMessage *req, Protobuf
     return rc < 0 ? qk_fail(t, rc, "%s", qk_error(t)) : 0;
 }
 
+/* Fails with a text of `value` bytes. */
+static int on_long_error(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)rep;
+    int n = (int)((const Rt__Number *)req)->value;
+    return qk_fail(t, QK_APP(8), "%0*d", n, 7);
+}
+
+/* Takes `value` bytes in pieces of a megabyte at most. */
+static int on_allocate(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)rep;
+    int64_t n = ((const Rt__Number *)req)->value;
+    while (n > 0) {
+        int64_t piece = n > 1 << 20 ? 1 << 20 : n;
+        if (qk_alloc(t, (size_t)piece) == NULL)
+            return qk_fail(t, QK_ENOMEMORY, "no more");
+        n -= piece;
+    }
+    return 0;
+}
+
 static int activate(qk_turn *t, void *self)
 {
     (void)self;
@@ -217,8 +239,9 @@ static int compare(const void *a, const void *b)
 
 __attribute__((constructor)) static void build(void)
 {
-    static const qk_handler_fn handlers[N_METHODS] = {on_add,  on_get,  on_relay, on_echo,     on_slow, on_fail,
-                                                      on_note, on_quit, on_flood, on_parallel, on_self};
+    static const qk_handler_fn handlers[N_METHODS] = {on_add,  on_get,        on_relay,   on_echo,  on_slow,
+                                                      on_fail, on_note,       on_quit,    on_flood, on_parallel,
+                                                      on_self, on_long_error, on_allocate};
     tester.id = qk_fnv64(TYPE_NAME);
     tester.state = &rt__state__descriptor;
     for (int i = 0; i < N_METHODS; i++) {

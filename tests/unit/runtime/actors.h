@@ -5,7 +5,22 @@
 
 #include <quark/abi.h>
 
-enum { M_ADD, M_GET, M_RELAY, M_ECHO, M_SLOW, M_FAIL, M_NOTE, M_QUIT, M_FLOOD, M_PARALLEL, M_SELF, N_METHODS };
+enum {
+    M_ADD,
+    M_GET,
+    M_RELAY,
+    M_ECHO,
+    M_SLOW,
+    M_FAIL,
+    M_NOTE,
+    M_QUIT,
+    M_FLOOD,
+    M_PARALLEL,
+    M_SELF,
+    M_LONG_ERROR,
+    M_ALLOCATE,
+    N_METHODS
+};
 
 extern const struct qk_plugin actors_plugin;
 

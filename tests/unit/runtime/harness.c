@@ -27,17 +27,22 @@ static void deliver(void *arg, struct qk_port_frame *chain)
         h->last = &(*h->last)->next;
 }
 
+void harness_configure(struct harness *h, struct qk_runtime_config *config)
+{
+    qk_runtime_config_init(config);
+    config->now_ns = now_ns;
+    config->wall_ms = wall_ms;
+    config->clock_arg = h;
+    config->deliver = deliver;
+    config->deliver_arg = h;
+}
+
 void harness_init(struct harness *h, const struct qk_plugin *plugin, void (*tune)(struct qk_runtime_config *config))
 {
     *h = (struct harness){.now_ns = 1000000000};
     h->last = &h->replies;
     struct qk_runtime_config config;
-    qk_runtime_config_init(&config);
-    config.now_ns = now_ns;
-    config.wall_ms = wall_ms;
-    config.clock_arg = h;
-    config.deliver = deliver;
-    config.deliver_arg = h;
+    harness_configure(h, &config);
     if (tune != NULL)
         tune(&config);
     ck_assert_int_eq(qk_runtime_create(&config, &h->rt), 0);

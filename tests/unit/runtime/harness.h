@@ -17,6 +17,9 @@ struct harness {
 /* Makes the runtime with one plugin; `tune` (may be NULL) changes the configuration before. */
 void harness_init(struct harness *h, const struct qk_plugin *plugin, void (*tune)(struct qk_runtime_config *config));
 
+/* The configuration that harness_init() begins with. */
+void harness_configure(struct harness *h, struct qk_runtime_config *config);
+
 /* Stops and frees; fails the test if anything is left over. */
 void harness_finish(struct harness *h);
 
