@@ -14,7 +14,7 @@ fail() {
     exit 1
 }
 
-DESTDIR= meson install -C "$build" --no-rebuild --quiet --destdir "$work/stage" --tags devel >/dev/null
+DESTDIR='' meson install -C "$build" --no-rebuild --quiet --destdir "$work/stage" --tags devel >/dev/null
 stage=$work/stage$prefix
 find "$stage" -name '*.pc' -exec sed -i "s|$prefix|$stage|g" {} +
 PKG_CONFIG_PATH=$(dirname "$(find "$stage" -name quark-sdk.pc)")
