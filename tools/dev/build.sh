@@ -25,19 +25,17 @@ configure() {
 }
 
 # The builds that the tests and lint share, each in build-dev/NAME. All have the paths of an installed system, so that
-# what is tested is what would be installed, and stop at a warning.
+# what is tested is what would be installed. The plain ones stop at a warning; under sanitizers gcc warns of what isn't
+# there.
 variant_arguments() {
-    local common=(--prefix=/usr -Dwerror=true)
+    local sanitized=(-Doptimization=1 -Djemalloc=disabled)
+    printf '%s\n' --prefix=/usr
     case $1 in
-        gcc) printf '%s\n' "${common[@]}" ;;
-        clang) printf '%s\n' "${common[@]}" ;;
-        fuzz)
-            printf '%s\n' "${common[@]}" -Dfuzz=true -Db_sanitize=address,undefined -Db_lundef=false -Doptimization=1 \
-                -Djemalloc=disabled
-            ;;
-        asan) printf '%s\n' "${common[@]}" -Db_sanitize=address,undefined -Doptimization=1 -Djemalloc=disabled ;;
-        tsan) printf '%s\n' "${common[@]}" -Db_sanitize=thread -Doptimization=1 -Djemalloc=disabled ;;
-        bench) printf '%s\n' "${common[@]}" -Dbuildtype=release -Dbench=true ;;
+        gcc | clang) printf '%s\n' -Dwerror=true ;;
+        asan) printf '%s\n' "${sanitized[@]}" -Db_sanitize=address,undefined ;;
+        tsan) printf '%s\n' "${sanitized[@]}" -Db_sanitize=thread ;;
+        fuzz) printf '%s\n' "${sanitized[@]}" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true ;;
+        bench) printf '%s\n' -Dbuildtype=release -Dbench=true ;;
         *) die "no build is called $1" ;;
     esac
 }
