@@ -80,7 +80,7 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
         type->desc->state->message_init((ProtobufCMessage *)body);
     memcpy(body + type->state_size, key, key_len);
     body[type->state_size + key_len] = 0;
-    act->batch = NULL;
+    act->batch = act->deferred = NULL;
     act->type = type;
     act->body = body;
     act->hash = hash;
@@ -90,6 +90,8 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     act->ender = NULL;
     act->key_len = (uint16_t)key_len;
     act->done = 0;
+    act->n_turns = 0;
+    atomic_store_explicit(&act->exclusive, 0, memory_order_relaxed);
     act->ending = 0;
     act->left = 0;
     atomic_store_explicit(&act->fiber, NULL, memory_order_relaxed);

@@ -120,6 +120,17 @@ static int refuse(struct qk_turn_state *t, int status, const char *text)
     return status;
 }
 
+static int refuse_return(struct qk_turn_state *t, const struct qk_msg *msg, const struct qk_act *act)
+{
+    static const char why[] = "the call would wait for itself: ";
+    char *text = qk_arena_alloc(&t->arena, QK_ERROR_TEXT_MAX);
+    if (text == NULL)
+        return refuse(t, QK_EREENTRANT, "the call would wait for itself");
+    memcpy(text, why, sizeof(why));
+    qk_chain_describe(t->worker->rt, msg, act, text + sizeof(why) - 1, QK_ERROR_TEXT_MAX - sizeof(why) + 1);
+    return refuse(t, QK_EREENTRANT, text);
+}
+
 /* Puts the message into the actor's mailbox, waiting for room; the message stays the caller's on an error. */
 static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
 {
@@ -128,8 +139,8 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
         struct qk_act *act = qk_act_locate(w, msg->type, to.key, to.key_len, true);
         if (act == NULL)
             return refuse(t, QK_ENOMEMORY, "the silo has no memory for another activation");
-        if (qk_unlikely(act == t->act && called))
-            return refuse(t, QK_EREENTRANT, "an actor can't call itself: it would wait for its own turn to end");
+        if (msg->kind == QK_MSG_CALL && qk_unlikely(qk_chain_has(msg, act)) && !qk_chain_may_return(msg, act))
+            return refuse_return(t, msg, act);
         enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, msg->type->mailbox_max);
         if (qk_likely(pushed <= QK_PUSHED_SCHEDULE)) {
             if (pushed == QK_PUSHED_SCHEDULE)
@@ -183,7 +194,12 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     size_t reply_size = kind == QK_MSG_CALL ? round16(method->desc->reply->sizeof_message) : 0;
     const struct qk_act *self = t->act;
     size_t name_len = strlen(self->type->desc->name);
-    struct qk_msg *msg = qk_msg_create(t->worker, kind, request_size + reply_size + name_len + self->key_len + 2);
+    unsigned chain_len = kind == QK_MSG_CALL ? t->chain_len + 1u : 0;
+    if (qk_unlikely(chain_len > QK_CHAIN_MAX))
+        return refuse(t, QK_ETOOBIG, "the call chain is longer than 64 actors that wait for one another");
+    size_t chain_size = round16(chain_len * sizeof(uint64_t));
+    struct qk_msg *msg =
+        qk_msg_create(t->worker, kind, request_size + reply_size + chain_size + name_len + self->key_len + 2);
     if (msg == NULL)
         return refuse(t, QK_ENOMEMORY, "out of memory");
     msg->type = type;
@@ -201,7 +217,15 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     }
     if (kind == QK_MSG_CALL)
         msg->reply = (ProtobufCMessage *)(extra + request_size);
-    char *sender = (char *)extra + request_size + reply_size;
+    if (chain_len > 0) {
+        uint64_t *chain = (uint64_t *)(extra + request_size + reply_size);
+        if (chain_len > 1)
+            memcpy(chain, t->chain, (chain_len - 1) * sizeof(*chain));
+        chain[chain_len - 1] = self->hash;
+        msg->chain = chain;
+        msg->chain_len = (uint8_t)chain_len;
+    }
+    char *sender = (char *)extra + request_size + reply_size + chain_size;
     memcpy(sender, self->type->desc->name, name_len);
     sender[name_len] = '/';
     memcpy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);

@@ -38,10 +38,17 @@ struct qk_deadline {
 
 /* ---- types (types.c) */
 
+enum qk_interleave {
+    QK_INTERLEAVE_CHAIN = 1,
+    QK_INTERLEAVE_ALWAYS = 2,
+    QK_INTERLEAVE_READS = 4,
+};
+
 struct qk_rt_method {
     const struct qk_method *desc;
     bool flat_request; /* copying the struct copies the message */
     bool flat_reply;
+    uint8_t interleave; /* enum qk_interleave */
     uint16_t index;
 };
 
@@ -53,7 +60,8 @@ struct qk_rt_type {
     uint32_t mailbox_max;
     uint32_t idle_ms;
     uint32_t state_size;
-    uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
+    bool interleaves; /* some method may: its activations stay with one worker */
+    uint32_t mul;     /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
     uint32_t shift;
     uint16_t *slots; /* index + 1; 0: none */
     struct qk_rt_method *methods;
@@ -94,6 +102,7 @@ struct qk_msg {
     bool foreign; /* the caller's structs are of another layout: pack and unpack */
     bool may_have_run;
     bool out_of_memory;
+    uint8_t chain_len;
     int32_t status;
     atomic_uint life;            /* who comes second, caller or callee, frees the message */
     uint32_t reply_size;         /* of a foreign reply, packed at `reply` */
@@ -113,6 +122,7 @@ struct qk_msg {
     ProtobufCMessage *reply;
     const char *text;      /* message of an error, in `arena` or static */
     const char *sender;    /* "type/key" in the block, or static */
+    const uint64_t *chain; /* hashes of the activations that wait for this call, the outermost first; in the block */
     struct qk_arena arena; /* what hangs on request and reply */
 };
 
@@ -158,7 +168,9 @@ enum qk_phase {
 
 struct qk_act {
     _Atomic uint64_t mailbox;
-    struct qk_link *batch; /* taken out of the mailbox, oldest first */
+    struct qk_link *batch;    /* taken out of the mailbox, oldest first */
+    struct qk_link *deferred; /* taken out before those, and not to be run until the turns that wait are over */
+    struct qk_link **deferred_last;
     struct qk_rt_type *type;
     uint8_t *body; /* the state, then the key and a zero */
     uint64_t hash;
@@ -171,7 +183,9 @@ struct qk_act {
     _Atomic uint32_t used_ms;
     _Atomic uint32_t turns;
     uint16_t key_len;
-    uint16_t done; /* messages finished and not yet off the count */
+    uint16_t done;              /* messages finished and not yet off the count */
+    uint16_t n_turns;           /* begun and not finished; counted where the type interleaves */
+    _Atomic uint16_t exclusive; /* of these, how many are not read-only ones that interleave */
     _Atomic uint8_t phase;
     uint8_t ending; /* enum qk_deactivate_reason: it has to end */
     uint8_t left;   /* of the budget */
@@ -238,6 +252,28 @@ struct qk_waiter {
     int status;
 };
 
+/* ---- call chains and turns that interleave (chain.c) */
+
+/* Whether the activation waits in the chain of a message. */
+bool qk_chain_has(const struct qk_msg *msg, const struct qk_act *act);
+
+/* Whether a call may be made to an activation that waits in its chain. Any worker. */
+bool qk_chain_may_return(const struct qk_msg *msg, const struct qk_act *act);
+
+/* Writes "a/1 -> b/2 -> a/1". */
+void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const struct qk_act *last, char *ret_text,
+                       size_t size);
+
+/* The next message that may begin a turn now; NULL when none may. Of a type that interleaves. */
+struct qk_msg *qk_chain_next(struct qk_act *act);
+
+/* A turn of a type that interleaves begins, or is over. */
+void qk_chain_enter(struct qk_act *act, const struct qk_rt_method *method);
+void qk_chain_leave(struct qk_act *act, const struct qk_rt_method *method);
+
+/* Puts what was deferred before the rest again. */
+void qk_chain_undefer(struct qk_act *act);
+
 /* ---- turns (turn.c) */
 
 enum qk_turn_what { QK_TURN_MESSAGE = 1, QK_TURN_ACTIVATE, QK_TURN_DEACTIVATE };
@@ -273,6 +309,8 @@ struct qk_turn_state {
     const char *fail_text; /* set by qk_fail() */
     int32_t fail_status;
     const char *error_text; /* of the last call that failed */
+    const uint64_t *chain;  /* of the message that caused the turn */
+    uint8_t chain_len;
     char *caller_text;
     struct qk_arena arena;
     bool suspended_once;
@@ -370,6 +408,8 @@ struct qk_worker {
     struct qk_fiber *yielded_tail;
     struct qk_fiber *suspended; /* all of them, newest first */
     struct qk_act *next;        /* the activation that a call has just woken: runs first */
+    struct qk_act *pinned_head; /* runnable activations that may not be stolen */
+    struct qk_act *pinned_tail;
     uint32_t next_run;
     struct qk_pool pool;
     struct qk_act *free_acts;
@@ -392,6 +432,7 @@ struct qk_worker {
     /* Written by others, or read by them. */
     _Atomic(struct qk_msg *) replies QK_CACHE_ALIGNED; /* come back to this worker's callers */
     _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
+    _Atomic(struct qk_act *) pinned_in;                /* activations of this worker's that others have scheduled */
     atomic_bool parked;
     atomic_bool in_poll;
     struct qk_park park;
@@ -469,7 +510,9 @@ void qk_runtime_kick_one(struct qk_runtime *rt, struct qk_worker *from);
 void qk_worker_read_clock(struct qk_worker *w);
 bool qk_worker_round(struct qk_worker *w);
 
+/* Queues a scheduled activation: on this worker, or where it has to run if its turns interleave. */
 void qk_queue_push(struct qk_worker *w, struct qk_act *act);
+void qk_queue_take_pinned(struct qk_worker *w);
 struct qk_act *qk_queue_pop(struct qk_worker *w);
 struct qk_act *qk_queue_steal(struct qk_worker *w);
 uint32_t qk_queue_depth(const struct qk_worker *w);

@@ -92,6 +92,7 @@ struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t 
     msg->frame = msg->acknowledge = NULL;
     msg->request = msg->reply = NULL;
     msg->text = "";
+    msg->chain_len = 0;
     msg->sender = "client";
     qk_arena_init(&msg->arena, QK_TURN_ARENA_MAX);
     qk_count(&w->pool.made, 1);

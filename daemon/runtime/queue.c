@@ -32,8 +32,70 @@ static struct qk_act *pop_common(struct qk_runtime *rt)
     return act;
 }
 
+/* ---- activations that stay with their worker */
+
+static struct qk_worker *home_of(const struct qk_worker *w, const struct qk_act *act)
+{
+    return w->rt->workers[(uint32_t)(act->hash >> 32) % w->rt->n_workers];
+}
+
+static void push_own(struct qk_worker *w, struct qk_act *act)
+{
+    act->queue_next = NULL;
+    if (w->pinned_head == NULL)
+        w->pinned_head = act;
+    else
+        w->pinned_tail->queue_next = act;
+    w->pinned_tail = act;
+}
+
+static void push_pinned(struct qk_worker *w, struct qk_act *act)
+{
+    struct qk_worker *home = home_of(w, act);
+    if (home == w) {
+        push_own(w, act);
+        return;
+    }
+    struct qk_act *head = atomic_load_explicit(&home->pinned_in, memory_order_relaxed);
+    do {
+        act->queue_next = head;
+    } while (!atomic_compare_exchange_weak(&home->pinned_in, &head, act));
+    qk_worker_kick(w, home);
+}
+
+void qk_queue_take_pinned(struct qk_worker *w)
+{
+    if (atomic_load_explicit(&w->pinned_in, memory_order_relaxed) == NULL)
+        return;
+    struct qk_act *newest = atomic_exchange(&w->pinned_in, NULL);
+    struct qk_act *oldest = NULL;
+    while (newest != NULL) {
+        struct qk_act *next = newest->queue_next;
+        newest->queue_next = oldest;
+        oldest = newest;
+        newest = next;
+    }
+    while (oldest != NULL) {
+        struct qk_act *next = oldest->queue_next;
+        push_own(w, oldest);
+        oldest = next;
+    }
+}
+
+static struct qk_act *pop_pinned(struct qk_worker *w)
+{
+    struct qk_act *act = w->pinned_head;
+    if (act != NULL)
+        w->pinned_head = act->queue_next;
+    return act;
+}
+
 void qk_queue_push(struct qk_worker *w, struct qk_act *act)
 {
+    if (qk_unlikely(act->type->interleaves)) {
+        push_pinned(w, act);
+        return;
+    }
     struct qk_ring *ring = &w->ring;
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
@@ -68,8 +130,12 @@ struct qk_act *qk_queue_pop(struct qk_worker *w)
         if (act != NULL)
             return act;
     }
-    struct qk_act *act = ring_pop(&w->ring);
-    return act != NULL ? act : pop_common(w->rt);
+    struct qk_act *act = qk_unlikely(w->pinned_head != NULL) && (w->rng & 1) == 0 ? pop_pinned(w) : NULL;
+    if (act == NULL)
+        act = ring_pop(&w->ring);
+    if (act == NULL)
+        act = pop_common(w->rt);
+    return act != NULL ? act : pop_pinned(w);
 }
 
 uint32_t qk_queue_depth(const struct qk_worker *w)

@@ -309,6 +309,8 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->error_text = "";
     t->caller_text = NULL;
     t->suspended_once = false;
+    t->chain = msg != NULL ? msg->chain : NULL;
+    t->chain_len = msg != NULL ? msg->chain_len : 0;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->finished = false;
@@ -422,6 +424,8 @@ static enum next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
         count_turn(w, t);
         if (qk_unlikely(t->pendings != NULL))
             qk_call_abandon_all(t);
+        if (qk_unlikely(act->type->interleaves))
+            qk_chain_leave(act, t->method);
         finish_reply(w, t);
         act->done++;
         end_turn(w, fiber);
@@ -464,9 +468,12 @@ static void settle(struct qk_worker *w, struct qk_act *act)
 static enum next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
 {
     atomic_store_explicit(&act->fiber, fiber, memory_order_relaxed);
+    bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
+    if (interleaves)
+        qk_chain_enter(act, fiber->turn.method);
     if (!enter_fiber(w, fiber)) {
         settle(w, act);
-        return LEAVE;
+        return interleaves ? GO_ON : LEAVE;
     }
     return after_turn(w, fiber);
 }
@@ -544,6 +551,7 @@ static enum next end_if_asked(struct qk_worker *w, struct qk_act *act)
         }
     }
     settle(w, act);
+    qk_chain_undefer(act);
     if (atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW ||
         act->type->desc->on_deactivate == NULL) {
         bury(w, act);
@@ -553,40 +561,59 @@ static enum next end_if_asked(struct qk_worker *w, struct qk_act *act)
     return run_hook(w, act, QK_TURN_DEACTIVATE);
 }
 
+/* The next message to begin a turn with; NULL when none may. */
+static struct qk_msg *next_message(struct qk_act *act)
+{
+    if (qk_unlikely(act->type->interleaves))
+        return qk_chain_next(act);
+    if (act->batch == NULL)
+        act->batch = qk_mailbox_take(&act->mailbox);
+    struct qk_link *link = act->batch;
+    if (link != NULL)
+        act->batch = link->next;
+    return (struct qk_msg *)link;
+}
+
+/* Begins the activation with the message that is next, which stays in the batch. LEAVE: it is not ours for now. */
+static enum next activate(struct qk_worker *w, struct qk_act *act)
+{
+    if (act->batch == NULL)
+        act->batch = qk_mailbox_take(&act->mailbox);
+    if (act->batch == NULL)
+        return GO_ON;
+    if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING) { /* it never began, so it needs no hook to end */
+        bury(w, act);
+        return LEAVE;
+    }
+    bool hook = act->type->desc->on_activate != NULL;
+    qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
+    return hook ? run_hook(w, act, QK_TURN_ACTIVATE) : GO_ON;
+}
+
 void qk_turn_run(struct qk_worker *w, struct qk_act *act)
 {
     if (act->left == 0)
         act->left = (uint8_t)w->rt->config.budget;
     for (;;) {
-        if (qk_unlikely(act->ending != 0) && end_if_asked(w, act) == LEAVE)
+        if (qk_unlikely(act->ending != 0) && act->n_turns == 0 && end_if_asked(w, act) == LEAVE)
             return;
-        if (act->batch == NULL)
-            act->batch = qk_mailbox_take(&act->mailbox);
-        if (act->batch == NULL) {
+        if (qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW) &&
+            activate(w, act) == LEAVE)
+            return;
+        if (act->left == 0) {
+            settle(w, act);
+            qk_queue_push(w, act);
+            return;
+        }
+        struct qk_msg *msg = next_message(act);
+        if (msg == NULL) {
             act->left = 0;
             if (rest(w, act))
                 return;
             act->left = (uint8_t)w->rt->config.budget;
             continue;
         }
-        if (qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW)) {
-            if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING) { /* it never began, so it needs no hook to end */
-                bury(w, act);
-                return;
-            }
-            bool hook = act->type->desc->on_activate != NULL;
-            qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
-            if (hook && run_hook(w, act, QK_TURN_ACTIVATE) == LEAVE)
-                return;
-        }
-        if (act->left == 0) {
-            settle(w, act);
-            qk_queue_push(w, act);
-            return;
-        }
         act->left--;
-        struct qk_msg *msg = (struct qk_msg *)act->batch;
-        act->batch = msg->link.next;
         if (run_message(w, act, msg) == LEAVE)
             return;
     }
@@ -595,9 +622,17 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
 void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_act *act = fiber->turn.act;
+    bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
     take_from_suspended(w, fiber);
-    if (!enter_fiber(w, fiber))
+    if (!enter_fiber(w, fiber) || after_turn(w, fiber) == LEAVE)
         return;
-    if (after_turn(w, fiber) == GO_ON)
-        qk_turn_run(w, act);
+    if (qk_unlikely(interleaves)) {
+        /* The activation may rest meanwhile, or be queued on this worker: then the queue's turn will see to it. */
+        uint64_t before = atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_SCHEDULED, memory_order_acq_rel);
+        if ((before & QK_MAILBOX_SCHEDULED) != 0) {
+            settle(w, act);
+            return;
+        }
+    }
+    qk_turn_run(w, act);
 }

@@ -119,6 +119,18 @@ static int check_type(const struct qk_type *d, char *text, size_t size)
     return 0;
 }
 
+static uint8_t interleave_of(const struct qk_type *d, const struct qk_method *m)
+{
+    uint8_t interleave = 0;
+    if ((d->flags & QK_TYPE_INTERLEAVE_ALWAYS) != 0 || (m->flags & QK_METHOD_INTERLEAVE_ALWAYS) != 0)
+        interleave |= QK_INTERLEAVE_ALWAYS;
+    if ((d->flags & QK_TYPE_INTERLEAVE_CHAIN) != 0 || (m->flags & QK_METHOD_INTERLEAVE_CHAIN) != 0)
+        interleave |= QK_INTERLEAVE_CHAIN;
+    if ((d->flags & QK_TYPE_INTERLEAVE_READS) != 0 && (m->flags & QK_METHOD_READ_ONLY) != 0)
+        interleave |= QK_INTERLEAVE_READS;
+    return interleave;
+}
+
 static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, const struct qk_type *d,
                      struct qk_rt_type **ret_type)
 {
@@ -142,7 +154,9 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
         type->methods[i] = (struct qk_rt_method){.desc = m,
                                                  .flat_request = qk_message_is_flat(m->request),
                                                  .flat_reply = qk_message_is_flat(m->reply),
+                                                 .interleave = interleave_of(d, m),
                                                  .index = (uint16_t)i};
+        type->interleaves = type->interleaves || type->methods[i].interleave != 0;
     }
     *ret_type = type;
     return 0;

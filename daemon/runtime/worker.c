@@ -61,7 +61,7 @@ void qk_runtime_kick_one(struct qk_runtime *rt, struct qk_worker *from)
 
 void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called)
 {
-    if (called) {
+    if (called && !act->type->interleaves) {
         struct qk_act *displaced = w->next;
         w->next = act;
         if (displaced == NULL)
@@ -295,6 +295,7 @@ bool qk_worker_round(struct qk_worker *w)
         if ((runs & 15) == 0) {
             take_replies(w);
             take_woken(w);
+            qk_queue_take_pinned(w);
         }
         if (!run_one(w, runs))
             break;
@@ -350,8 +351,8 @@ static void end_if_stopped(struct qk_worker *w)
 static bool has_work(const struct qk_worker *w)
 {
     struct qk_worker *v = (struct qk_worker *)w;
-    if (v->ready_head != NULL || v->yielded_head != NULL || v->next != NULL || atomic_load(&v->replies) != NULL ||
-        atomic_load(&v->woken) != NULL)
+    if (v->ready_head != NULL || v->yielded_head != NULL || v->next != NULL || v->pinned_head != NULL ||
+        atomic_load(&v->replies) != NULL || atomic_load(&v->woken) != NULL || atomic_load(&v->pinned_in) != NULL)
         return true;
     const struct qk_runtime *rt = w->rt;
     if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||

@@ -53,8 +53,18 @@ struct qk_ref {
 #define QK_KEY_MAX 512
 
 enum qk_method_flags {
-    QK_METHOD_ONE_WAY = 1u << 0,   /**< nobody waits for a reply */
-    QK_METHOD_READ_ONLY = 1u << 1, /**< does not change the state */
+    QK_METHOD_ONE_WAY = 1u << 0,           /**< nobody waits for a reply */
+    QK_METHOD_READ_ONLY = 1u << 1,         /**< does not change the state */
+    QK_METHOD_INTERLEAVE_CHAIN = 1u << 2,  /**< runs while a turn of the activation waits in the same call chain */
+    QK_METHOD_INTERLEAVE_ALWAYS = 1u << 3, /**< runs while any turn of the activation waits */
+};
+
+/** The same for all methods of a type. The turns of one activation never run at the same time; turns that interleave
+ *  run while others wait for a reply. */
+enum qk_type_flags {
+    QK_TYPE_INTERLEAVE_CHAIN = 1u << 0,
+    QK_TYPE_INTERLEAVE_ALWAYS = 1u << 1,
+    QK_TYPE_INTERLEAVE_READS = 1u << 2, /**< read-only methods run while only read-only ones wait */
 };
 
 enum qk_placement {
@@ -99,7 +109,7 @@ struct qk_type {
     uint32_t mailbox_max; /**< messages; 0: the silo's default */
     uint32_t idle_ms;     /**< age at which an unused activation ends; 0: the silo's default */
     uint32_t placement;   /**< enum qk_placement */
-    uint32_t flags;       /**< none yet */
+    uint32_t flags;       /**< enum qk_type_flags */
     uint32_t reserved;
     int (*on_activate)(qk_turn *t, void *self); /**< NULL: none; less than 0 fails the call that activates */
     void (*on_deactivate)(qk_turn *t, void *self, enum qk_deactivate_reason reason); /**< NULL: none */
