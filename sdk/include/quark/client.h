@@ -6,7 +6,14 @@
  * A client is one connection with any number of calls in flight (up to the options' bound). It has no thread of its
  * own: the functions that take a client drive it, and one thread at a time may use it. Nothing is retried behind the
  * caller's back: when the connection is lost every call in flight ends with QK_EDISCONNECTED, and the next call
- * connects again (with back-off between attempts that fail).
+ * connects again. After an attempt that failed, calls fail with the same error until the back-off is over (about 50 ms
+ * first, doubling up to 2 s).
+ *
+ * A callback may begin calls and may destroy the client. It may not wait: the functions that do (call, poll, drain,
+ * connect, ask, tell, admin) answer QK_ESTATE there.
+ *
+ * The client ends a call by itself with QK_ETIMEDOUT where the silo stays silent for a second beyond the call's
+ * time-out.
  */
 #ifndef QUARK_CLIENT_H
 #define QUARK_CLIENT_H
@@ -23,13 +30,15 @@ struct qk_client;
 
 #define QK_SOCKET_PATH "/run/quark/quarkd.sock"
 
+/** How a client connects and calls. A member that is 0 or NULL stands for its default. */
 struct qk_client_options {
     uint32_t size;               /**< sizeof(struct qk_client_options), as qk_client_options_init() sets it */
     const char *socket_path;     /**< NULL: $QUARK_SOCKET, else QK_SOCKET_PATH */
     const char *name;            /**< shown by the silo; NULL: the program's name */
     uint32_t connect_timeout_ms; /**< 5,000 */
     uint32_t timeout_ms;         /**< of a call that names none: 10,000 */
-    uint32_t in_flight_max;      /**< calls; 65,536. One more fails with QK_EOVERLOADED */
+    uint32_t in_flight_max;      /**< calls; 65,536, the most (or what the silo allows, if that is less). One more
+                                      fails with QK_EOVERLOADED */
 };
 
 /** Fills in the defaults. */
@@ -40,11 +49,13 @@ void qk_client_options_init(struct qk_client_options *options);
 int qk_client_create(const struct qk_client_options *options, struct qk_client **ret_client);
 
 /** Closes the connection; calls in flight end with QK_ECANCELLED (their callbacks run before this returns). NULL is
- *  fine. */
+ *  fine. Inside a callback, too: the function that runs the callback then returns QK_ECANCELLED, and after that there
+ * is no client any more. */
 void qk_client_destroy(struct qk_client *client);
 
-/** Connects now rather than with the first call. 0 when connected; -errno of connect(), QK_ETIMEDOUT, QK_EVERSION,
- *  QK_EDENIED, QK_EPROTOCOL. */
+/** Connects now rather than with the first call, and without heeding the back-off. 0 when connected; -errno of
+ * connect(), -ENAMETOOLONG, QK_ETIMEDOUT, QK_EVERSION, QK_EDENIED, QK_EPROTOCOL, or what else the silo refused with;
+ *  QK_EUNAVAILABLE while the silo is stopping and calls are still in flight. */
 int qk_client_connect(struct qk_client *client);
 
 /** The text of the last error of this client or of the reply last returned: what was refused, by which part, and what
@@ -79,14 +90,17 @@ struct qk_call_target {
 int qk_client_call(struct qk_client *client, const struct qk_call_target *target, const uint8_t *request, size_t size,
                    struct qk_reply *ret_reply);
 
-/** Starts a call; `on_reply` runs exactly once, inside a later function that takes the client, unless this function
- *  fails. `request` is copied. Frames are gathered and written by the next qk_client_poll() or when 64 KiB wait.
- *  0; QK_EOVERLOADED, QK_ETOOBIG, QK_EINVALID, -ENOMEM, or an error of qk_client_connect(). */
+/** Starts a call; `on_reply` (NULL: nobody wants to hear) runs exactly once, inside a later function that takes the
+ *  client, unless this function fails. `request` is copied. Frames are gathered and written by the next
+ * qk_client_poll() or when 64 KiB wait. 0; QK_EOVERLOADED (too many in flight, or 16 MiB wait for a silo that does not
+ * read), QK_ETOOBIG, QK_EINVALID (the key), QK_EUNAVAILABLE (the silo is stopping), -ENOMEM, or an error of
+ * qk_client_connect(), for which it may wait. */
 int qk_client_begin(struct qk_client *client, const struct qk_call_target *target, const uint8_t *request, size_t size,
                     qk_reply_fn on_reply, void *arg);
 
 /** Writes what waits, reads what came and runs callbacks; waits up to `timeout_ms` for something to come (0: not at
- *  all, -1: for ever). How many callbacks ran, or an error of the connection. */
+ *  all, -1: for ever). How many callbacks ran, or an error of the connection, once it is closed and every callback has
+ *  run. Returns early with 0 when a signal comes, and at once while there is no connection. */
 int qk_client_poll(struct qk_client *client, int timeout_ms);
 
 /** Polls until no call is in flight. 0, or QK_ETIMEDOUT after `timeout_ms`, or an error of the connection. */
