@@ -22,9 +22,10 @@ static bool has_array(const struct qk_memory *memory, const void *at, uint64_t c
     return count == 0 || qk_memory_has(memory, at, (size_t)count * size, sizeof(void *));
 }
 
-static int check_head(const struct qk_abi *abi, const struct qk_memory *memory, size_t least, const char *what,
+static int check_head(const void *at, const struct qk_memory *memory, size_t least, const char *what,
                       struct qk_refusal *refusal)
 {
+    const struct qk_abi *abi = at;
     if (!qk_memory_has(memory, abi, sizeof(*abi), sizeof(void *)))
         return damaged(refusal, what);
     int rc = qk_note_check_abi(abi->major, abi->minor, refusal);
@@ -43,7 +44,7 @@ static bool is_function(const struct qk_memory *memory, uintptr_t at, bool may_b
 static int check_type(const struct qk_type *type, struct qk_messages *messages, struct qk_refusal *refusal)
 {
     const struct qk_memory *memory = messages->memory;
-    int rc = check_head(&type->abi, memory, TYPE_SIZE_1_0, "an actor type can't be read", refusal);
+    int rc = check_head(type, memory, TYPE_SIZE_1_0, "an actor type can't be read", refusal);
     if (rc < 0)
         return rc;
     if (!qk_memory_has_name(memory, type->name) || strchr(type->name, '/') != NULL)
@@ -73,7 +74,7 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
 static int check_plugin(const struct qk_plugin *plugin, const struct qk_note_info *note, const struct qk_memory *memory,
                         struct qk_refusal *refusal)
 {
-    int rc = check_head(&plugin->abi, memory, PLUGIN_SIZE_1_0, "it can't be read", refusal);
+    int rc = check_head(plugin, memory, PLUGIN_SIZE_1_0, "it can't be read", refusal);
     if (rc < 0)
         return rc;
     if (!qk_memory_has_name(memory, plugin->name) || !qk_memory_has_name(memory, plugin->version))

@@ -313,8 +313,10 @@ done:
     return rc;
 }
 
-static void handle_gone(struct qk_plugins *set)
+/* How many entries were dropped. */
+static unsigned handle_gone(struct qk_plugins *set)
 {
+    unsigned dropped = 0;
     for (size_t i = set->n_entries; i-- > 0;) {
         struct qk_plugin_entry *entry = set->entries[i];
         struct qk_refusal refusal;
@@ -322,27 +324,40 @@ static void handle_gone(struct qk_plugins *set)
             continue;
         if (entry->state != QK_PLUGIN_LOADED) {
             qk_plugins_remove_entry(set, i);
+            dropped++;
             continue;
         }
         qk_refuse(&refusal, QK_PLUGIN_GONE, "the file is gone; the plugin is there until the silo stops");
         set_reason(entry, &refusal);
     }
+    return dropped;
+}
+
+static int scan_once(struct scan *scan, struct scanned_dir *dirs, unsigned *ret_dropped)
+{
+    struct qk_plugins *set = scan->set;
+    int rc = 0;
+    scan->left_out = 0;
+    for (size_t i = 0; i < set->n_entries; i++)
+        set->entries[i]->seen = false;
+    for (unsigned i = 0; i < set->n_dirs; i++) {
+        int one = scan_dir(scan, i, dirs);
+        rc = rc < 0 ? rc : one;
+    }
+    *ret_dropped = handle_gone(set);
+    return rc;
 }
 
 int qk_plugins_scan(struct qk_plugins *set, struct qk_plugins_changes *ret_changes)
 {
     struct scan scan = {.set = set};
+    unsigned dropped;
     struct scanned_dir *dirs = calloc(set->n_dirs + 1, sizeof(*dirs));
     if (dirs == NULL)
         return -ENOMEM;
-    int rc = 0;
-    for (size_t i = 0; i < set->n_entries; i++)
-        set->entries[i]->seen = false;
-    for (unsigned i = 0; i < set->n_dirs; i++) {
-        int one = scan_dir(&scan, i, dirs);
-        rc = rc < 0 ? rc : one;
-    }
-    handle_gone(set);
+    int rc = scan_once(&scan, dirs, &dropped);
+    if (scan.left_out > 0 && dropped > 0)
+        rc = scan_once(&scan, dirs, &dropped); /* there is room now */
     free(dirs);
     if (scan.left_out > 0 && !set->told_too_many)
         qk_log_write(QK_LOG_ERROR, QK_PLUGIN_TOO_MANY, NULL,

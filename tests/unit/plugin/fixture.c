@@ -109,7 +109,7 @@ uint8_t *fixture_read(const char *variant, size_t *ret_size)
 {
     char path[FIXTURE_PATH_MAX];
     struct stat st;
-    snprintf(path, sizeof(path), "%s/plug_%s.so", getenv("QUARK_TEST_PLUGINS"), variant);
+    snprintf(path, sizeof(path), PLUGS_DIR "/plug_%s.so", variant);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ck_assert_msg(fd >= 0 && fstat(fd, &st) == 0, "%s: %s", path, strerror(errno));
     uint8_t *bytes = malloc((size_t)st.st_size);
