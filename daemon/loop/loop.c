@@ -27,6 +27,7 @@ struct qk_loop {
     pthread_mutex_t lock;
     struct qk_task *first; /* under the lock */
     struct qk_task **last;
+    struct qk_task *running; /* of this round, not begun; the thread inside */
 };
 
 struct qk_watch {
@@ -49,16 +50,16 @@ struct qk_timer {
 static void run_posted(struct qk_loop *loop)
 {
     pthread_mutex_lock(&loop->lock);
-    struct qk_task *task = loop->first;
+    loop->running = loop->first;
     loop->first = NULL;
     loop->last = &loop->first;
     pthread_mutex_unlock(&loop->lock);
-    while (task != NULL) {
-        struct qk_task *next = task->next;
+    while (loop->running != NULL) {
+        struct qk_task *task = loop->running;
+        loop->running = task->next;
         task->next = NULL;
         loop->handled++;
         task->fn(task->arg);
-        task = next;
     }
 }
 
@@ -177,6 +178,27 @@ void qk_loop_post(struct qk_loop *loop, struct qk_task *task)
     loop->last = &task->next;
     pthread_mutex_unlock(&loop->lock);
     qk_loop_wake(loop);
+}
+
+void qk_loop_unpost(struct qk_loop *loop, struct qk_task *task)
+{
+    pthread_mutex_lock(&loop->lock);
+    struct qk_task **at = &loop->first;
+    while (*at != NULL && *at != task)
+        at = &(*at)->next;
+    if (*at == task) {
+        *at = task->next;
+        if (*at == NULL)
+            loop->last = at;
+    }
+    pthread_mutex_unlock(&loop->lock);
+    for (at = &loop->running; *at != NULL; at = &(*at)->next) {
+        if (*at == task) {
+            *at = task->next;
+            break;
+        }
+    }
+    task->next = NULL;
 }
 
 static void on_event(evutil_socket_t fd, short what, void *arg)

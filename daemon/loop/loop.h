@@ -40,6 +40,10 @@ struct qk_task {
  * before. Any thread. */
 void qk_loop_post(struct qk_loop *loop, struct qk_task *task);
 
+/* Takes back a task that may have been posted and has not begun to run. The thread inside the loop, or any while nobody
+ * is inside; nobody posts the task meanwhile. */
+void qk_loop_unpost(struct qk_loop *loop, struct qk_task *task);
+
 enum qk_watch_events {
     QK_WATCH_READ = 1u << 0,
     QK_WATCH_WRITE = 1u << 1,

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the silo says of itself to administrators. Any thread. */
+#ifndef QK_SILO_ANSWERS_H
+#define QK_SILO_ANSWERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <admin.pb-c.h>
+
+struct qk_silo;
+
+/* Answers a request that the silo answers alone and at once. 0 and a serialised AdminReply made with malloc, or a
+ * status and a text. */
+int qk_silo_answer(struct qk_silo *silo, const Quark__Admin__AdminRequest *request, uint8_t **ret_reply,
+                   size_t *ret_size, const char **ret_text);
+
+/* The reply to a request to deactivate. 0 or QK_ENOMEMORY. */
+int qk_silo_answer_deactivate(bool was_active, uint8_t **ret_reply, size_t *ret_size);
+
+/* Whether an actor type of that name is registered. */
+bool qk_silo_has_type(struct qk_silo *silo, const char *name);
+
+#endif
