@@ -7,4 +7,6 @@
 #ifndef QUARK_OPTIONS_PB_C_H
 #define QUARK_OPTIONS_PB_C_H
 
+#include <protobuf-c/protobuf-c.h>
+
 #endif
