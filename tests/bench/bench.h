@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files of the benchmark program share. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <quark/abi.h>
+
+#define BENCH_MEMBERS 1000    /* of a ring and of an audience */
+#define BENCH_CROWD   1000000 /* actors of create_1m */
+
+/* What one run of a workload gave. */
+struct bench_sample {
+    double value;
+    double p50_us; /* 0: not measured */
+    double p99_us;
+};
+
+struct bench_workload {
+    const char *name;
+    const char *unit;
+    const char *what;
+    void (*run)(const struct bench_workload *w, struct bench_sample *ret_sample);
+    void (*floor)(const struct bench_workload *w, struct bench_sample *ret_sample); /* NULL: none */
+    uint32_t workers;
+    uint32_t size;    /* pairs, producers, bytes or calls in flight, as the workload says */
+    bool rate;        /* more is better */
+    bool only_named;  /* not among those that run without a name */
+    const char *goal; /* of the product; NULL: none */
+};
+
+int64_t bench_now_ns(void);
+
+/* Ends the program with a message. */
+void bench_fail(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
+
+/* Runs `run` in a process of its own, so that its memory is fresh; the values come back. */
+void bench_apart(void (*run)(double *values), double *values, int n);
+
+/* Memory of the process that is in use, in bytes. */
+uint64_t bench_resident(void);
+
+/* ---- a silo in the process, as the daemon sets it up (silo.c) */
+
+void silo_open(uint32_t workers);
+void silo_close(void);
+
+/* Hands in a call as a client's. */
+void silo_submit(const struct qk_method *m, const char *key, const ProtobufCMessage *request);
+
+/* Waits until every call has its reply; a failure ends the program. */
+void silo_wait(void);
+
+/* ---- the actors (actors.c) */
+
+extern char bench_keys[BENCH_CROWD][8]; /* "0000000" and so on */
+void actors_prepare(void);
+
+/* Waits until the ring's token has come to rest. */
+void actors_wait_for_token(void);
+
+/* ---- workloads (local.c, client.c) and floors (floor.c) */
+
+void local_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_texts(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_flood(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_ring(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_create(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_idle(const struct bench_workload *w, struct bench_sample *ret_sample);
+void local_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
+
+void floor_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_queue(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_ring(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_create(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
+
+#endif
