@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Shows a silo at work: starts one of its own in a temporary directory, counts the words of the licences that every
+# Debian machine has, moves money between accounts, and checks both. Leaves nothing behind.
+#
+# usage: demo.sh BUILD-FOLDER
+set -euo pipefail
+export LC_ALL=C
+
+build=$(cd "${1:?usage: demo.sh BUILD-FOLDER}" && pwd)
+quarkd=$build/daemon/main/quarkd
+quarkctl=$build/daemon/ctl/quarkctl
+demo=$build/tests/demo/quark-demo
+text=/usr/share/common-licenses
+
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then
+    bold=$(printf '\033[1m')
+    red=$(printf '\033[31m')
+    plain=$(printf '\033[0m')
+else
+    bold='' red='' plain=''
+fi
+
+step() {
+    printf '\n%s%s%s\n' "$bold" "$*" "$plain"
+}
+
+dir=$(mktemp -d "${TMPDIR:-/tmp}/quark-demo-XXXXXX")
+silo='' bank=''
+
+# Stops what runs still and removes the directory, however the script ends.
+clean_up() {
+    for pid in $bank $silo; do
+        kill -KILL "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    rm -rf "$dir"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+fail() {
+    printf '%sdemo: %s%s\n' "$red" "$*" "$plain" >&2
+    if [ -s "$dir/silo.log" ]; then
+        printf 'what the silo said last:\n' >&2
+        tail -n 20 "$dir/silo.log" | sed 's/^/    | /' >&2
+    fi
+    exit 1
+}
+
+for file in "$quarkd" "$quarkctl" "$demo"; do
+    [ -x "$file" ] || fail "$file is missing: \`./dev build\` makes it"
+done
+[ -d "$text" ] || fail "$text is missing: the demonstration reads the licences that Debian has there"
+
+began=$SECONDS
+export QUARK_SOCKET=$dir/quarkd.sock
+export XDG_STATE_HOME=$dir/state XDG_RUNTIME_DIR=$dir
+
+step 'A silo starts'
+install -d -m 700 "$dir/plugins" "$XDG_STATE_HOME"
+for name in words bank; do
+    install -m 644 "$build/plugins/actors/lib$name.so" "$dir/plugins/" || fail "the sample actors are not built"
+done
+"$quarkd" --dev --socket "$QUARK_SOCKET" --plugins "$dir/plugins" >"$dir/silo.log" 2>&1 &
+silo=$!
+for ((tries = 0; ; tries++)); do
+    "$quarkctl" status >"$dir/status" 2>&1 && break
+    kill -0 "$silo" 2>/dev/null || fail 'the silo ended before it took calls'
+    [ "$tries" -lt 100 ] || fail "the silo took no calls within 10 s: $(tail -n 1 "$dir/status")"
+    sleep 0.1
+done
+sed 's/^/  /' "$dir/status"
+"$quarkctl" types | sed 's/^/  /'
+
+step "It counts the words of $text, an actor for each"
+cat "$text"/* >"$dir/text"
+"$demo" words --top 10 "$dir/by_actors" <"$dir/text" || fail 'counting failed'
+tr -cs 'A-Za-z' '\n' <"$dir/text" | tr 'A-Z' 'a-z' | sed '/^$/d' | sort | uniq -c | sed 's/^ *//' >"$dir/by_uniq"
+if ! cmp -s "$dir/by_actors" "$dir/by_uniq"; then
+    diff "$dir/by_uniq" "$dir/by_actors" | head -n 10 >&2
+    fail 'the actors count differently from tr | sort | uniq -c: < is what they should have, > what they have'
+fi
+printf '  tr | sort | uniq -c counts the same, all %d words\n' "$(wc -l <"$dir/by_uniq")"
+
+step 'It moves money: 100,000 transfers from 8 connections'
+"$demo" bank --clients 8 --transfers 100000 >"$dir/bank" 2> >(tee "$dir/progress" >&2) &
+bank=$!
+# The picture is taken when a quarter is done.
+while kill -0 "$bank" 2>/dev/null && ! grep -q '(2[5-9] %\|([3-9]. %' "$dir/progress" 2>/dev/null; do
+    sleep 0.05
+done
+"$quarkctl" top --once >"$dir/top" 2>&1 || fail "quarkctl top failed: $(tail -n 1 "$dir/top")"
+status=0
+wait "$bank" || status=$?
+bank=''
+printf '  what quarkctl top showed meanwhile:\n'
+sed 's/^/    /' "$dir/top"
+cat "$dir/bank"
+[ "$status" -eq 0 ] || fail 'the bank does not add up'
+
+step 'The silo stops'
+kill -TERM "$silo"
+status=0
+wait "$silo" || status=$?
+[ "$status" -eq 0 ] || fail "the silo ended with status $status"
+silo=''
+printf '  every actor has had its on_deactivate; exit status 0\n'
+
+printf '\nAll of it took %d s.\n' $((SECONDS - began))
