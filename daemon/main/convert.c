@@ -10,7 +10,7 @@
 #include <string.h>
 #include "main/units.h"
 
-__attribute__((format(printf, 3, 4))) static int refuse(struct qk_refusal *why, const char *code, const char *format,
+__attribute__((format(printf, 3, 4))) static int refuse(struct qk_objection *why, const char *code, const char *format,
                                                         ...)
 {
     va_list args;
@@ -41,7 +41,7 @@ static void bound(const struct qk_key *key, int64_t value, char ret_text[QK_UNIT
     }
 }
 
-static int out_of_range(const struct qk_key *key, struct qk_refusal *why)
+static int out_of_range(const struct qk_key *key, struct qk_objection *why)
 {
     char least[QK_UNIT_TEXT_MAX + 2];
     char most[QK_UNIT_TEXT_MAX + 2];
@@ -52,12 +52,12 @@ static int out_of_range(const struct qk_key *key, struct qk_refusal *why)
 }
 
 /* What a right value looks like. */
-static void show_example(const struct qk_key *key, struct qk_refusal *why)
+static void show_example(const struct qk_key *key, struct qk_objection *why)
 {
     HELP(why, "for example `%s = %s;`, which is the default", key->name, key->value);
 }
 
-int qk_convert_wrong(const struct qk_key *key, const char *found, struct qk_refusal *ret_why)
+int qk_convert_wrong(const struct qk_key *key, const char *found, struct qk_objection *ret_why)
 {
     LABEL(ret_why, "this is %s", found);
     show_example(key, ret_why);
@@ -66,7 +66,7 @@ int qk_convert_wrong(const struct qk_key *key, const char *found, struct qk_refu
 }
 
 /* A text where something else belongs: show the same without quotes, or in brackets. */
-static int wrong_text(const struct qk_key *key, const char *text, struct qk_refusal *why)
+static int wrong_text(const struct qk_key *key, const char *text, struct qk_objection *why)
 {
     int rc = qk_convert_wrong(key, "a text", why);
     bool number = *text != '\0' && strspn(text, "0123456789") == strlen(text);
@@ -78,7 +78,8 @@ static int wrong_text(const struct qk_key *key, const char *text, struct qk_refu
     return rc;
 }
 
-int qk_convert_number(const struct qk_key *key, int64_t number, struct qk_value *ret_value, struct qk_refusal *ret_why)
+int qk_convert_number(const struct qk_key *key, int64_t number, struct qk_value *ret_value,
+                      struct qk_objection *ret_why)
 {
     if (key->type == QK_KEY_DURATION || key->type == QK_KEY_SIZE) {
         const struct qk_unit *units = units_of(key);
@@ -95,7 +96,7 @@ int qk_convert_number(const struct qk_key *key, int64_t number, struct qk_value 
 }
 
 static int convert_unit(const struct qk_key *key, const char *text, struct qk_value *ret_value,
-                        struct qk_refusal *ret_why)
+                        struct qk_objection *ret_why)
 {
     const struct qk_unit *units = units_of(key);
     const char *unit = "";
@@ -126,7 +127,7 @@ static int convert_unit(const struct qk_key *key, const char *text, struct qk_va
     return refuse(ret_why, "QK0213", "there is no unit `%.60s`", unit);
 }
 
-static int check_path(const struct qk_key *key, const char *text, struct qk_refusal *why)
+static int check_path(const struct qk_key *key, const char *text, struct qk_objection *why)
 {
     size_t most = key->type == QK_KEY_PATH ? (size_t)key->most : 4095;
     if (*text == '\0')
@@ -143,7 +144,7 @@ static int check_path(const struct qk_key *key, const char *text, struct qk_refu
     return 0;
 }
 
-static int check_name(const struct qk_key *key, const char *text, struct qk_refusal *why)
+static int check_name(const struct qk_key *key, const char *text, struct qk_objection *why)
 {
     if (strlen(text) > (size_t)key->most)
         return refuse(why, "QK0212", "`%s` may have %" PRId64 " bytes at most", key->dotted, key->most);
@@ -156,7 +157,8 @@ static int check_name(const struct qk_key *key, const char *text, struct qk_refu
     return 0;
 }
 
-static int convert_mode(const struct qk_key *key, const char *text, struct qk_value *ret_value, struct qk_refusal *why)
+static int convert_mode(const struct qk_key *key, const char *text, struct qk_value *ret_value,
+                        struct qk_objection *why)
 {
     size_t digits = strspn(text, "01234567");
     if (digits < 3 || digits > 4 || text[digits] != '\0' || strtol(text, NULL, 8) > key->most) {
@@ -167,7 +169,7 @@ static int convert_mode(const struct qk_key *key, const char *text, struct qk_va
     return 0;
 }
 
-static int convert_level(const char *text, struct qk_value *ret_value, struct qk_refusal *why)
+static int convert_level(const char *text, struct qk_value *ret_value, struct qk_objection *why)
 {
     int level = qk_level_value(text);
     if (level < 0) {
@@ -181,7 +183,8 @@ static int convert_level(const char *text, struct qk_value *ret_value, struct qk
     return 0;
 }
 
-int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value *ret_value, struct qk_refusal *ret_why)
+int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value *ret_value,
+                    struct qk_objection *ret_why)
 {
     int rc;
     switch (key->type) {
@@ -207,7 +210,7 @@ int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value 
     return ret_value->text != NULL ? 0 : -ENOMEM;
 }
 
-int qk_convert_element(const struct qk_key *key, const char *text, struct qk_refusal *ret_why)
+int qk_convert_element(const struct qk_key *key, const char *text, struct qk_objection *ret_why)
 {
     if (key->type == QK_KEY_PATHS)
         return check_path(key, text, ret_why);

@@ -6,7 +6,7 @@
 #include "main/config.h"
 
 /* Why a value is refused. */
-struct qk_refusal {
+struct qk_objection {
     const char *code;
     char message[200];
     char label[160]; /* "": none */
@@ -14,13 +14,15 @@ struct qk_refusal {
 };
 
 /* Fills ret_value->number or ret_value->text. 0, -EINVAL with the reason, -ENOMEM. */
-int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value *ret_value, struct qk_refusal *ret_why);
-int qk_convert_number(const struct qk_key *key, int64_t number, struct qk_value *ret_value, struct qk_refusal *ret_why);
+int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value *ret_value,
+                    struct qk_objection *ret_why);
+int qk_convert_number(const struct qk_key *key, int64_t number, struct qk_value *ret_value,
+                      struct qk_objection *ret_why);
 
 /* Whether `text` may be an element of the list. 0 or -EINVAL with the reason. */
-int qk_convert_element(const struct qk_key *key, const char *text, struct qk_refusal *ret_why);
+int qk_convert_element(const struct qk_key *key, const char *text, struct qk_objection *ret_why);
 
 /* The value is of another kind than the key: `found` says which. Always -EINVAL. */
-int qk_convert_wrong(const struct qk_key *key, const char *found, struct qk_refusal *ret_why);
+int qk_convert_wrong(const struct qk_key *key, const char *found, struct qk_objection *ret_why);
 
 #endif

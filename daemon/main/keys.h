@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The configuration keys as a table in memory; keys.def says what they are. Needs nothing but base/limits.h, so that
- * the manual can be made from it before anything else is built. Any thread. */
+/* The configuration keys as a table in memory; keys.def says what they are. Needs nothing but base/limits.h and two
+ * paths from the build, so that the manual can be made from it before anything else. Any thread. */
 #ifndef QK_MAIN_KEYS_H
 #define QK_MAIN_KEYS_H
 
@@ -18,9 +18,7 @@
 
 #define QK_SOCKET_PATH_MAX 107 /* bytes: what sockaddr_un holds, with its zero */
 
-#ifndef QK_DEFAULT_PLUGIN_DIRS
-#define QK_DEFAULT_PLUGIN_DIRS "[ \"/etc/quark/plugins.d\", \"/usr/lib/quark/plugins\" ]"
-#endif
+#define QK_DEFAULT_PLUGIN_DIRS "[ \"" QK_CONFIG_DIR "/plugins.d\", \"" QK_PLUGIN_DIR "\" ]"
 
 enum qk_key_type {
     QK_KEY_NAME,     /* letters, digits, dot, dash, underscore */

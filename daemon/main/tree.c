@@ -43,7 +43,7 @@ static void say(struct walk *w, struct qk_mark where, const char *code, const ch
     qk_report_add(w->report, &diag);
 }
 
-static void say_refusal(struct walk *w, struct qk_mark where, const struct qk_refusal *why)
+static void say_refusal(struct walk *w, struct qk_mark where, const struct qk_objection *why)
 {
     say(w, where, why->code, why->message, why->label, why->help);
 }
@@ -84,7 +84,7 @@ static int read_list(struct walk *w, const struct qk_key *key, const config_sett
                      struct qk_value *value)
 {
     int n = config_setting_length(setting);
-    struct qk_refusal why = {0};
+    struct qk_objection why = {0};
     value->list = calloc((size_t)n + 1, sizeof(*value->list));
     value->places = calloc((size_t)n + 1, sizeof(*value->places));
     if (value->list == NULL || value->places == NULL)
@@ -107,13 +107,14 @@ static int read_list(struct walk *w, const struct qk_key *key, const config_sett
         if (text == NULL) {
             rc = qk_convert_wrong(key, kind_of(child), &why);
             snprintf(why.message, sizeof(why.message), "an element of `%s` is a text", key->dotted);
+            snprintf(why.help, sizeof(why.help), "every element stands in quotes");
             skip_inside(w, child);
         } else {
             rc = qk_convert_element(key, text, &why);
         }
         if (rc < 0) {
             say_refusal(w, mark, &why);
-            why = (struct qk_refusal){0};
+            why = (struct qk_objection){0};
             continue;
         }
         value->places[value->n_list] = mark;
@@ -130,7 +131,7 @@ static bool is_list_key(const struct qk_key *key)
 }
 
 static int read_scalar(const struct qk_key *key, const config_setting_t *setting, struct qk_value *value,
-                       struct qk_refusal *why)
+                       struct qk_objection *why)
 {
     switch (config_setting_type(setting)) {
     case CONFIG_TYPE_STRING:
@@ -153,7 +154,7 @@ static int read_key(struct walk *w, enum qk_key_id id, const config_setting_t *s
     const struct qk_key *key = &qk_keys[id];
     struct qk_mark where = take(w);
     struct qk_value value = {.where = where};
-    struct qk_refusal why = {0};
+    struct qk_objection why = {0};
     int rc;
     int type = config_setting_type(setting);
     if (is_list_key(key) && (type == CONFIG_TYPE_ARRAY || type == CONFIG_TYPE_LIST)) {

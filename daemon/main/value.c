@@ -143,9 +143,9 @@ void qk_config_show(FILE *to, const struct qk_config *config)
         char *text = qk_value_string(qk_keys[i].type, value);
         fprintf(to, "%-24s = %-28s # ", qk_keys[i].dotted, text != NULL ? text : "?");
         free(text);
-        if (value->file != NULL)
-            fprintf(to, "%s:%d\n", value->file, value->where.line);
-        else
-            fputs("default\n", to);
+        fputs(value->file != NULL ? value->file : "default", to);
+        if (value->file != NULL && value->where.line > 0)
+            fprintf(to, ":%d", value->where.line);
+        fputc('\n', to);
     }
 }
