@@ -142,14 +142,15 @@ static void check_names(struct gen *g, struct names *names, const char *code, co
 }
 
 static const char *const method_suffixes[] = {
-    "",          "_call",      "_call_within", "_begin",     "_begin_within",     "_await",     "_pending", "_send",
-    "_method",   "_ask",       "_ask_within",  "_ask_begin", "_ask_begin_within", "_ask_reply", "_tell",    "_remote",
-    "_test_ask", "_test_tell",
+    "",           "_entry", "_call",   "_call_within", "_begin",      "_begin_within", "_await",
+    "_pending",   "_send",  "_method", "_ask",         "_ask_within", "_ask_begin",    "_ask_begin_within",
+    "_ask_reply", "_tell",  "_remote", "_test_ask",    "_test_tell",
 };
 
 static void check_c_names(struct gen *g)
 {
-    static const char *const type_suffixes[] = {"_type", "_methods", "_on_activate", "_on_deactivate"};
+    static const char *const type_suffixes[] = {"_type",          "_methods",        "_on_activate",
+                                                "_on_deactivate", "_activate_entry", "_deactivate_entry"};
     struct names names = {0};
     const char *plugin = g->params.plugin;
     static const struct gen_path nowhere;

@@ -154,15 +154,45 @@ static const struct output outputs[] = {
 typedef Google__Protobuf__Compiler__CodeGeneratorResponse PbResponse;
 typedef Google__Protobuf__Compiler__CodeGeneratorResponse__File PbOutput;
 
+#define COLUMNS 120
+
+/* Breaks long lines of code behind a comma. Comments stay as their author wrote them. */
+static void put_wrapped(const char *text, FILE *out)
+{
+    for (const char *line = text; *line != '\0';) {
+        size_t n = strcspn(line, "\n");
+        bool comment = strncmp(line, "/*", 2) == 0 || strncmp(line, " *", 2) == 0;
+        size_t indent = 0;
+        while (!comment && indent + n > COLUMNS) {
+            size_t at = COLUMNS - indent;
+            while (at > 0 && !(line[at - 1] == ',' && line[at] == ' '))
+                at--;
+            if (at == 0)
+                break;
+            fprintf(out, "%*s%.*s\n", (int)indent, "", (int)at, line);
+            line += at + 1;
+            n -= at + 1;
+            indent = 8;
+        }
+        fprintf(out, "%*s%.*s\n", (int)indent, "", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
 static void emit_file(struct gen *g, const struct gen_file *file, PbResponse *response)
 {
     for (size_t i = 0; i < N_OUTPUTS; i++) {
         PbOutput *to = gen_alloc(g, sizeof(*to));
         google__protobuf__compiler__code_generator_response__file__init(to);
+        char *text = NULL;
         size_t size = 0;
-        FILE *out = text_open(&to->content, &size);
+        FILE *out = text_open(&text, &size);
         outputs[i].emit(g, file, out);
         fclose(out);
+        out = text_open(&to->content, &size);
+        put_wrapped(text, out);
+        fclose(out);
+        free(text);
         to->name = gen_format(g, "%s%s", file->stem, outputs[i].suffix);
         response->file[response->n_file++] = to;
     }
@@ -211,12 +241,11 @@ static int generate(struct gen *g)
 int main(int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
-        fputs(help, stdout);
-        return 0;
+        return fputs(help, stdout) < 0 || fflush(stdout) != 0;
     }
     if (argc == 2 && strcmp(argv[1], "--version") == 0) {
         printf(PROGRAM " %s (plugin interface %d.%d)\n", QUARK_VERSION, QK_ABI_MAJOR, QK_ABI_MINOR);
-        return 0;
+        return fflush(stdout) != 0;
     }
     if (argc > 1 || isatty(STDIN_FILENO)) {
         fprintf(stderr, "%s\n",
