@@ -50,7 +50,7 @@ void local_pairs(const struct bench_workload *w, struct bench_sample *ret_sample
  */
 void local_texts(const struct bench_workload *w, struct bench_sample *ret_sample)
 {
-    int64_t each = 100, calls = 200;
+    int64_t each = 4000, calls = 50;
     char *text = malloc(w->size + 1u);
     if (text == NULL)
         bench_fail("out of memory");
