@@ -47,7 +47,8 @@ static struct qk_port_frame *make_frame(struct qk_conn *conn, const struct qk_en
     f->call_id = e->id;
     f->key_len = e->bytes_len;
     f->payload_len = payload_len;
-    memcpy(f->bytes, e->bytes, e->bytes_len);
+    if (e->bytes_len != 0)
+        memcpy(f->bytes, e->bytes, e->bytes_len);
     if (payload_len != 0)
         memcpy(f->bytes + e->bytes_len, payload, payload_len);
     return f;
