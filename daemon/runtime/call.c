@@ -66,6 +66,17 @@ static bool withdraw(struct qk_runtime *rt, struct qk_waiter *waiter, struct qk_
     return there;
 }
 
+bool qk_call_waits_for_room(struct qk_worker *w, struct qk_waiter *waiter, uint64_t *ret_hash)
+{
+    struct qk_spin *lock = stripe_of(w->rt, waiter->act);
+    qk_spin_lock(lock);
+    bool waits = waiter->linked && !waiter->act->type->interleaves;
+    if (waits)
+        *ret_hash = waiter->act->hash;
+    qk_spin_unlock(lock);
+    return waits;
+}
+
 /* Marks the mailbox as waited for if it is still full. */
 static bool mark_waited(struct qk_act *act, uint32_t max)
 {
@@ -75,6 +86,16 @@ static bool mark_waited(struct qk_act *act, uint32_t max)
             return false;
     } while (!atomic_compare_exchange_weak_explicit(&act->mailbox, &word, word | QK_MAILBOX_WAITERS,
                                                     memory_order_acq_rel, memory_order_relaxed));
+    return true;
+}
+
+/* Ends a wait for room early. */
+static bool end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
+{
+    if (!withdraw(w->rt, waiter, waiter->act))
+        return false;
+    waiter->status = status;
+    qk_worker_ready(w, waiter->fiber);
     return true;
 }
 
@@ -97,19 +118,15 @@ static int wait_for_room(struct qk_turn_state *t, struct qk_act *act, int64_t de
     qk_spin_unlock(lock);
     qk_wheel_start(&w->wheel, &waiter.deadline.timer, deadline_ns / QK_TICK_NS + 1);
     t->fiber->waiter = &waiter;
+    t->waits_ns = t->worker->now_ns;
+    if (qk_unlikely(qk_cancel_watch(t)))
+        end_wait(t->worker, &waiter, QK_ECANCELLED);
     qk_turn_suspend(t->fiber);
     t->fiber->waiter = NULL;
     qk_wheel_cancel(&t->worker->wheel, &waiter.deadline.timer);
+    if (waiter.status < 0)
+        t->error_text = waiter.text != NULL ? waiter.text : "the deadline passed while the actor's mailbox was full";
     return waiter.status;
-}
-
-/* Ends a wait for room early. */
-static void end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
-{
-    if (!withdraw(w->rt, waiter, waiter->act))
-        return;
-    waiter->status = status;
-    qk_worker_ready(w, waiter->fiber);
 }
 
 /* ---- sending a message to an actor */
@@ -141,6 +158,7 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
             return refuse(t, QK_ENOMEMORY, "the silo has no memory for another activation");
         if (msg->kind == QK_MSG_CALL && qk_unlikely(qk_chain_has(msg, act)) && !qk_chain_may_return(msg, act))
             return refuse_return(t, msg, act);
+        msg->target = act->hash;
         enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, msg->type->mailbox_max);
         if (qk_likely(pushed <= QK_PUSHED_SCHEDULE)) {
             if (pushed == QK_PUSHED_SCHEDULE)
@@ -153,9 +171,7 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
             return refuse(t, QK_EOVERLOADED, "the actor's own mailbox is full");
         int rc = wait_for_room(t, act, msg->deadline_ns);
         if (rc < 0)
-            return refuse(t, rc,
-                          rc == QK_ETIMEDOUT ? "the deadline passed while the actor's mailbox was full"
-                                             : "the silo stops");
+            return rc;
     }
 }
 
@@ -278,13 +294,13 @@ static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct
     msg->deadline_ns = deadline_for(t, m, timeout_ms);
     msg->home = t->worker;
     msg->pending = p;
-    qk_wheel_start(&t->worker->wheel, &msg->deadline.timer, msg->deadline_ns / QK_TICK_NS + 1);
     rc = post(t, msg, to, suspends);
     if (qk_unlikely(rc < 0)) {
-        qk_wheel_cancel(&t->worker->wheel, &msg->deadline.timer);
         qk_msg_destroy(t->worker, msg);
         return rc;
     }
+    /* Whoever answers already, the reply is taken by this worker, between turns. */
+    qk_wheel_start(&t->worker->wheel, &msg->deadline.timer, msg->deadline_ns / QK_TICK_NS + 1);
     link_pending(t, p);
     return 0;
 }
@@ -296,7 +312,7 @@ static void end_pending(struct qk_worker *w, struct qk_pending *p, int status, c
     qk_wheel_cancel(&w->wheel, &msg->deadline.timer);
     msg->pending = NULL;
     /* If the reply is already on its way, this worker frees it when it comes: see qk_call_arrived(). */
-    atomic_exchange_explicit(&msg->life, QK_LIFE_ABANDONED, memory_order_acq_rel);
+    qk_cancel_abandon(w, msg);
     p->msg = NULL;
     p->status = status;
     p->text = text;
@@ -329,10 +345,14 @@ static int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCM
 
 static void wait_for_reply(struct qk_turn_state *t, struct qk_pending *p)
 {
-    while (!p->done) {
-        t->fiber->waits_for = p;
+    if (qk_unlikely(p->done))
+        return;
+    t->fiber->waits_for = p;
+    t->waits_ns = t->worker->now_ns;
+    if (qk_unlikely(qk_cancel_watch(t)))
+        end_pending(t->worker, p, QK_ECANCELLED, "the caller of this turn no longer waits");
+    while (!p->done)
         qk_turn_suspend(t->fiber);
-    }
     t->fiber->waits_for = NULL;
 }
 
@@ -451,15 +471,17 @@ void qk_call_expired(struct qk_worker *w, struct qk_timer *timer)
         qk_worker_ready(w, p->fiber);
 }
 
-void qk_call_cancel(struct qk_worker *w, struct qk_fiber *fiber)
+bool qk_call_interrupt(struct qk_worker *w, struct qk_fiber *fiber, int status, const char *text)
 {
     if (fiber->waiter != NULL) {
-        end_wait(w, fiber->waiter, QK_ECANCELLED);
-    } else if (fiber->waits_for != NULL && !fiber->waits_for->done) {
-        struct qk_pending *p = fiber->waits_for;
-        end_pending(w, p, QK_ECANCELLED, "the silo stops");
-        qk_worker_ready(w, fiber);
+        fiber->waiter->text = text;
+        return end_wait(w, fiber->waiter, status);
     }
+    if (fiber->waits_for == NULL || fiber->waits_for->done)
+        return false;
+    end_pending(w, fiber->waits_for, status, text);
+    qk_worker_ready(w, fiber);
+    return true;
 }
 
 /* ---- the rest of the host table */
@@ -510,6 +532,18 @@ static int64_t host_remaining_ms(qk_turn *turn)
     const struct qk_runtime_config *config = &t->worker->rt->config;
     int64_t left = t->deadline_ns - config->now_ns(config->clock_arg);
     return left > 0 ? left / 1000000 : 0;
+}
+
+static int host_cancelled(qk_turn *turn)
+{
+    struct qk_turn_state *t = state_of(turn);
+    const struct qk_runtime_config *config = &t->worker->rt->config;
+    const struct qk_msg *msg = t->msg;
+    qk_worker_take_memos(t->worker);
+    if (msg != NULL && msg->kind == QK_MSG_CALL &&
+        atomic_load_explicit(&((struct qk_msg *)msg)->life, memory_order_relaxed) == QK_LIFE_ABANDONED)
+        t->cancelled = true;
+    return t->cancelled || config->now_ns(config->clock_arg) >= t->deadline_ns;
 }
 
 static uint64_t host_request_id(qk_turn *turn)
@@ -570,4 +604,5 @@ const struct qk_host qk_host_table = {
     .deactivate = host_deactivate,
     .yield = host_yield,
     .vlog = host_vlog,
+    .cancelled = host_cancelled,
 };

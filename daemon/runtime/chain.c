@@ -30,7 +30,7 @@ bool qk_chain_may_return(const struct qk_msg *msg, const struct qk_act *act)
 }
 
 /* Appends the name of the activation with this hash; it waits, so it is in the table unless it was abandoned. */
-static size_t append_name(struct qk_runtime *rt, uint64_t hash, char *text, size_t size)
+size_t qk_chain_append_name(struct qk_runtime *rt, uint64_t hash, char *text, size_t size)
 {
     struct qk_shard *shard = &rt->shards[hash >> 56];
     int n = 0;
@@ -44,7 +44,9 @@ static size_t append_name(struct qk_runtime *rt, uint64_t hash, char *text, size
     else
         n = snprintf(text, size, "(ended)");
     qk_spin_unlock(&shard->lock);
-    return n < 0 ? 0 : (size_t)n;
+    if (n < 0)
+        return 0;
+    return (size_t)n < size ? (size_t)n : size - 1;
 }
 
 void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const struct qk_act *last, char *ret_text,
@@ -55,7 +57,7 @@ void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const st
         if (i > 0)
             at += (size_t)snprintf(ret_text + at, size - at, " -> ");
         if (at < size)
-            at += append_name(rt, i < msg->chain_len ? msg->chain[i] : last->hash, ret_text + at, size - at);
+            at += qk_chain_append_name(rt, i < msg->chain_len ? msg->chain[i] : last->hash, ret_text + at, size - at);
     }
 }
 

@@ -157,8 +157,11 @@ void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
         case QK_PORT_DEACTIVATE:
             accept_deactivate(w, frame);
             break;
+        case QK_PORT_CANCEL:
+            qk_cancel_origin(w, frame->origin, frame->call_id);
+            qk_port_frame_destroy(frame);
+            break;
         case QK_PORT_REPLY:
-        case QK_PORT_CANCEL: /* the turn goes on; its reply finds nobody */
             qk_port_frame_destroy(frame);
             break;
         }

@@ -92,7 +92,20 @@ enum qk_msg_kind {
     QK_MSG_FRAME = 3, /* from the port */
 };
 
-enum qk_msg_life { QK_LIFE_PENDING = 0, QK_LIFE_REPLIED = 1, QK_LIFE_ABANDONED = 2 };
+/* QK_LIFE_RUNNING plus a worker's index: the turn is suspended there, or was once. */
+enum qk_msg_life { QK_LIFE_PENDING = 0, QK_LIFE_REPLIED = 1, QK_LIFE_ABANDONED = 2, QK_LIFE_RUNNING = 16 };
+
+/* Something that one worker tells another, in a list of its own; handled between turns. */
+enum qk_memo_kind {
+    QK_MEMO_ABANDONED = 1, /* in a qk_msg: its caller does not wait any more */
+    QK_MEMO_GONE,          /* a qk_gone: a client does not */
+    QK_MEMO_DEADLOCK,      /* a qk_verdict */
+};
+
+struct qk_memo {
+    struct qk_memo *next;
+    uint8_t kind;
+};
 
 struct qk_msg {
     struct qk_link link; /* in a mailbox, a worker's replies or a free list */
@@ -104,7 +117,11 @@ struct qk_msg {
     bool out_of_memory;
     uint8_t chain_len;
     int32_t status;
+    bool finished;               /* an abandoned one whose turn is over: the memo frees it */
+    bool told;                   /* the memo has come: the end of the turn frees it */
     atomic_uint life;            /* who comes second, caller or callee, frees the message */
+    struct qk_memo memo;         /* to the worker of a turn that is suspended, when its caller gives up */
+    struct qk_fiber *runner;     /* that turn's; its worker only */
     uint32_t reply_size;         /* of a foreign reply, packed at `reply` */
     struct qk_worker *owner;     /* whose memory it is */
     struct qk_worker *home;      /* where the caller waits */
@@ -115,6 +132,7 @@ struct qk_msg {
     int64_t deadline_ns;
     int64_t sent_ns;
     uint64_t request_id;
+    uint64_t target;                /* hash of the activation that it is for; of a call */
     const struct qk_method *called; /* as the caller knows it */
     struct qk_port_frame *frame;
     struct qk_port_frame *acknowledge; /* goes out once a one-way message of a frame is in the mailbox */
@@ -250,6 +268,7 @@ struct qk_waiter {
     struct qk_deadline deadline;
     bool linked; /* in the activation's list; under the stripe's lock */
     int status;
+    const char *text; /* why it ended; NULL: the deadline */
 };
 
 /* ---- call chains and turns that interleave (chain.c) */
@@ -259,6 +278,9 @@ bool qk_chain_has(const struct qk_msg *msg, const struct qk_act *act);
 
 /* Whether a call may be made to an activation that waits in its chain. Any worker. */
 bool qk_chain_may_return(const struct qk_msg *msg, const struct qk_act *act);
+
+/* Writes the name of the activation with this hash, cut to fit; how many bytes. */
+size_t qk_chain_append_name(struct qk_runtime *rt, uint64_t hash, char *text, size_t size);
 
 /* Writes "a/1 -> b/2 -> a/1". */
 void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const struct qk_act *last, char *ret_text,
@@ -301,6 +323,7 @@ struct qk_turn_state {
     enum qk_turn_what what;
     int32_t status;
     int64_t deadline_ns;
+    int64_t waits_ns;   /* since when it has waited for what it waits for */
     int64_t started_ns; /* 0: not timed */
     uint64_t request_id;
     ProtobufCMessage *request;
@@ -314,6 +337,8 @@ struct qk_turn_state {
     char *caller_text;
     struct qk_arena arena;
     bool suspended_once;
+    bool watched;   /* its message tells this worker when the caller gives up */
+    bool cancelled; /* nobody wants the outcome */
 };
 
 /* At the high end of its stack. */
@@ -358,14 +383,40 @@ void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg);
 /* The deadline of a pending call, or of a wait for room, has passed. */
 void qk_call_expired(struct qk_worker *w, struct qk_timer *timer);
 
-/* Ends what a suspended fiber waits for, because the silo stops. */
-void qk_call_cancel(struct qk_worker *w, struct qk_fiber *fiber);
+/* Ends what a suspended fiber waits for; false when it waits for nothing, or that has just come. */
+bool qk_call_interrupt(struct qk_worker *w, struct qk_fiber *fiber, int status, const char *text);
+
+/* Whether a waiter still waits; then for which activation, unless its turns interleave. */
+bool qk_call_waits_for_room(struct qk_worker *w, struct qk_waiter *waiter, uint64_t *ret_hash);
 
 /* Lets go of calls that the turn began and did not await. */
 void qk_call_abandon_all(struct qk_turn_state *t);
 
 /* Wakes fibers that wait for room, at most `room`; all of them when it ends. */
 void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room);
+
+/* ---- cancelling (cancel.c) */
+
+/* Called before a turn is suspended: from then on its worker learns when its caller gives up. True when that has
+ * happened already, and this wait is to end. */
+bool qk_cancel_watch(struct qk_turn_state *t);
+
+/* The caller gives up: the message is no longer its. */
+void qk_cancel_abandon(struct qk_worker *w, struct qk_msg *msg);
+
+/* The client of all calls of this origin, or of the one with this id, has gone. Any worker. */
+void qk_cancel_origin(struct qk_worker *w, const void *origin, uint64_t call_id);
+void qk_cancel_told(struct qk_worker *w, struct qk_memo *memo);
+
+/* ---- finding actors that wait for one another (deadlock.c) */
+
+struct qk_edges; /* what the turns of one worker wait for */
+
+/* Looks for a cycle if it is time. */
+void qk_deadlock_look(struct qk_worker *w);
+int64_t qk_deadlock_next(const struct qk_worker *w);
+void qk_deadlock_told(struct qk_worker *w, struct qk_memo *memo);
+void qk_deadlock_finish(struct qk_runtime *rt);
 
 /* ---- frames (frames.c) */
 
@@ -407,6 +458,9 @@ struct qk_worker {
     struct qk_fiber *yielded_head; /* fibers that let the others go first */
     struct qk_fiber *yielded_tail;
     struct qk_fiber *suspended; /* all of them, newest first */
+    struct qk_fiber *running;   /* NULL on the worker's own stack */
+    int64_t look_ns;            /* when to look for deadlocks next */
+    struct qk_edges *edges;     /* under the runtime's edges_lock */
     struct qk_act *next;        /* the activation that a call has just woken: runs first */
     struct qk_act *pinned_head; /* runnable activations that may not be stolen */
     struct qk_act *pinned_tail;
@@ -432,7 +486,8 @@ struct qk_worker {
     /* Written by others, or read by them. */
     _Atomic(struct qk_msg *) replies QK_CACHE_ALIGNED; /* come back to this worker's callers */
     _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
-    _Atomic(struct qk_act *) pinned_in;                /* activations of this worker's that others have scheduled */
+    _Atomic(struct qk_memo *) memos;
+    _Atomic(struct qk_act *) pinned_in; /* activations of this worker's that others have scheduled */
     atomic_bool parked;
     atomic_bool in_poll;
     struct qk_park park;
@@ -484,6 +539,8 @@ struct qk_runtime {
     _Atomic uint64_t watch_seen; /* epoch of the watching thread */
     struct qk_watched *watched;
     _Atomic uint64_t long_turns;
+    pthread_mutex_t edges_lock;
+    _Atomic uint64_t deadlocks;
 };
 
 /* The worker whose thread this is; NULL on others. Not to be kept across a suspension. */
@@ -503,6 +560,10 @@ void qk_worker_wake_fiber(struct qk_worker *from, struct qk_fiber *fiber);
 
 /* Gives a reply to the worker on which its caller waits. */
 void qk_worker_reply(struct qk_worker *from, struct qk_msg *msg);
+
+/* Leaves a memo for a worker. */
+void qk_worker_tell(struct qk_worker *from, struct qk_worker *w, struct qk_memo *memo);
+void qk_worker_take_memos(struct qk_worker *w);
 
 /* Sees to it that a worker looks at what was left for it. */
 void qk_worker_kick(struct qk_worker *from, struct qk_worker *w);

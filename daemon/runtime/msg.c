@@ -93,6 +93,8 @@ struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t 
     msg->request = msg->reply = NULL;
     msg->text = "";
     msg->chain_len = 0;
+    msg->finished = msg->told = false;
+    msg->runner = NULL;
     msg->sender = "client";
     qk_arena_init(&msg->arena, QK_TURN_ARENA_MAX);
     qk_count(&w->pool.made, 1);

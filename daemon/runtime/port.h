@@ -16,7 +16,8 @@ enum qk_port_kind {
     QK_PORT_CALL = 1,   /* in: a call from outside; answered by exactly one QK_PORT_REPLY */
     QK_PORT_SEND = 2,   /* in: one way; answered by one QK_PORT_REPLY once it is in the mailbox or refused */
     QK_PORT_REPLY = 3,  /* out */
-    QK_PORT_CANCEL = 4, /* in: the caller of (origin, call_id) is gone; its reply may be dropped or still delivered */
+    QK_PORT_CANCEL = 4, /* in: nobody waits for (origin, call_id) any more; call_id 0: for none of the origin's calls.
+                         * Their turns learn of it; each reply is still delivered */
     QK_PORT_DEACTIVATE = 5, /* in: end the activation; answered by one QK_PORT_REPLY */
 };
 

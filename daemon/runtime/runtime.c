@@ -85,6 +85,9 @@ static int make_parts(struct qk_runtime *rt)
 
 static void free_parts(struct qk_runtime *rt)
 {
+    if (rt->workers != NULL)
+        qk_deadlock_finish(rt);
+    pthread_mutex_destroy(&rt->edges_lock);
     for (uint32_t i = 0; rt->workers != NULL && i < rt->n_workers; i++)
         worker_destroy(rt->workers[i]);
     qk_table_finish(rt->shards);
@@ -110,6 +113,7 @@ int qk_runtime_create(const struct qk_runtime_config *config, struct qk_runtime 
     atomic_store(&rt->idle_min_ms, config->idle_ms);
     atomic_store(&rt->request_ids, 1);
     atomic_store(&rt->watch_seen, UINT64_MAX);
+    pthread_mutex_init(&rt->edges_lock, NULL);
     int rc = qk_types_init(&rt->types);
     if (rc == 0)
         rc = make_parts(rt);

@@ -140,10 +140,12 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
         qk_msg_destroy(w, msg);
         break;
     case QK_MSG_CALL:
-        if (atomic_exchange_explicit(&msg->life, QK_LIFE_REPLIED, memory_order_acq_rel) == QK_LIFE_PENDING)
+        if (atomic_exchange_explicit(&msg->life, QK_LIFE_REPLIED, memory_order_acq_rel) != QK_LIFE_ABANDONED)
             qk_worker_reply(w, msg);
-        else
+        else if (msg->runner == NULL || msg->told)
             qk_msg_destroy(w, msg);
+        else
+            msg->finished = true; /* a memo about it is on its way */
         break;
     }
 }
@@ -308,7 +310,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->fail_status = 0;
     t->error_text = "";
     t->caller_text = NULL;
-    t->suspended_once = false;
+    t->suspended_once = t->watched = t->cancelled = false;
     t->chain = msg != NULL ? msg->chain : NULL;
     t->chain_len = msg != NULL ? msg->chain_len : 0;
     fiber->waits_for = NULL;
@@ -336,7 +338,9 @@ static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     atomic_store_explicit(&w->turn_act, t->act, memory_order_relaxed);
     atomic_store_explicit(&w->turn_method, turn_name(t), memory_order_relaxed);
     qk_count(&w->turn_number, 1);
+    w->running = fiber;
     qk_context_switch(&w->context, &fiber->context);
+    w->running = NULL;
     atomic_store_explicit(&w->turn_act, NULL, memory_order_relaxed);
     return fiber->finished;
 }
@@ -494,6 +498,12 @@ static enum next run_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_
 
 static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
 {
+    if (qk_unlikely(msg->kind == QK_MSG_CALL &&
+                    atomic_load_explicit(&msg->life, memory_order_relaxed) == QK_LIFE_ABANDONED)) {
+        qk_msg_fail(w, msg, QK_ECANCELLED, "");
+        act->done++;
+        return GO_ON;
+    }
     if (qk_unlikely(msg->deadline_ns <= w->now_ns)) {
         qk_msg_fail(w, msg, QK_ETIMEDOUT, "the deadline passed while the message waited");
         act->done++;

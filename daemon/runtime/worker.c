@@ -121,7 +121,33 @@ void qk_worker_reply(struct qk_worker *from, struct qk_msg *msg)
     qk_worker_kick(from, w);
 }
 
+void qk_worker_tell(struct qk_worker *from, struct qk_worker *w, struct qk_memo *memo)
+{
+    struct qk_memo *head = atomic_load_explicit(&w->memos, memory_order_relaxed);
+    do {
+        memo->next = head;
+    } while (!atomic_compare_exchange_weak(&w->memos, &head, memo));
+    if (w != from)
+        qk_worker_kick(from, w);
+}
+
 /* ---- what others left */
+
+void qk_worker_take_memos(struct qk_worker *w)
+{
+    if (qk_likely(atomic_load_explicit(&w->memos, memory_order_relaxed) == NULL))
+        return;
+    /* Their order does not matter. */
+    struct qk_memo *memo = atomic_exchange(&w->memos, NULL);
+    while (memo != NULL) {
+        struct qk_memo *next = memo->next;
+        if (memo->kind == QK_MEMO_DEADLOCK)
+            qk_deadlock_told(w, memo);
+        else
+            qk_cancel_told(w, memo);
+        memo = next;
+    }
+}
 
 static void take_replies(struct qk_worker *w)
 {
@@ -296,6 +322,7 @@ bool qk_worker_round(struct qk_worker *w)
             take_replies(w);
             take_woken(w);
             qk_queue_take_pinned(w);
+            qk_worker_take_memos(w);
         }
         if (!run_one(w, runs))
             break;
@@ -304,6 +331,8 @@ bool qk_worker_round(struct qk_worker *w)
     qk_frames_deliver(w);
     qk_pool_flush(w);
     qk_act_reclaim(w);
+    if (qk_unlikely(w->suspended != NULL) && w->now_ns >= w->look_ns)
+        qk_deadlock_look(w);
     bool swept = qk_idle_sweep(w, runs == 0);
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
         end_if_stopped(w);
@@ -336,7 +365,7 @@ static void end_if_stopped(struct qk_worker *w)
         struct qk_fiber *next;
         for (struct qk_fiber *f = w->suspended; f != NULL; f = next) {
             next = f->susp_next;
-            qk_call_cancel(w, f);
+            qk_call_interrupt(w, f, QK_ECANCELLED, "the silo stops");
         }
     }
     if (atomic_load(&rt->activations) != 0 || !all_messages_gone(rt) || atomic_load(&rt->posted) != NULL)
@@ -352,7 +381,8 @@ static bool has_work(const struct qk_worker *w)
 {
     struct qk_worker *v = (struct qk_worker *)w;
     if (v->ready_head != NULL || v->yielded_head != NULL || v->next != NULL || v->pinned_head != NULL ||
-        atomic_load(&v->replies) != NULL || atomic_load(&v->woken) != NULL || atomic_load(&v->pinned_in) != NULL)
+        atomic_load(&v->replies) != NULL || atomic_load(&v->woken) != NULL || atomic_load(&v->pinned_in) != NULL ||
+        atomic_load(&v->memos) != NULL)
         return true;
     const struct qk_runtime *rt = w->rt;
     if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||
@@ -406,6 +436,8 @@ static int64_t sleep_bound(const struct qk_worker *w)
         next = (tick + 1) * QK_TICK_NS;
     if (w->retired != NULL && w->now_ns + 10 * QK_TICK_NS < next)
         next = w->now_ns + 10 * QK_TICK_NS;
+    if (w->suspended != NULL && qk_deadlock_next(w) < next)
+        next = qk_deadlock_next(w);
     if (w->sweep_ns < next && atomic_load(&w->rt->activations) > 0)
         next = w->sweep_ns;
     if (next == INT64_MAX)

@@ -175,6 +175,7 @@ struct qk_host {
     void (*deactivate)(qk_turn *t);
     int (*yield)(qk_turn *t);
     void (*vlog)(qk_turn *t, enum qk_log_level level, const char *format, va_list args);
+    int (*cancelled)(qk_turn *t);
 };
 
 #ifdef __cplusplus

@@ -125,6 +125,14 @@ static inline int64_t qk_remaining_ms(qk_turn *t)
     return t->host->remaining_ms(t);
 }
 
+/** Whether nobody wants the outcome of this turn any more: its caller has given up, its client has gone, or its
+ * deadline has passed. A call that the turn waits in then ends with QK_ECANCELLED at once; what it sends one way still
+ * arrives, so a handler can put right what it has begun. A long turn that never suspends asks now and then. */
+static inline bool qk_cancelled(qk_turn *t)
+{
+    return t->host->cancelled(t) != 0;
+}
+
 /** Id of the outermost request that this turn works for; the same in every call made on its way. */
 static inline uint64_t qk_request_id(qk_turn *t)
 {
