@@ -120,6 +120,8 @@ void qk_conn_leave(struct qk_conn *conn, int status, const char *text)
 {
     qk_conn_move(conn, QK_CONN_LEAVING);
     qk_buffer_finish(&conn->in);
+    /* A thread that is in send() with a reply takes the GoAway along, and then has to say that it is gone. */
+    atomic_store(&conn->waiting, true);
     qk_conn_send_go_away(conn, status, text);
     qk_conn_attend(conn);
 }
