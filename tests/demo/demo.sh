@@ -56,7 +56,7 @@ done
 
 began=$SECONDS
 export QUARK_SOCKET=$dir/quarkd.sock
-export XDG_STATE_HOME=$dir/state XDG_RUNTIME_DIR=$dir
+export XDG_STATE_HOME=$dir/state XDG_DATA_HOME=$dir/data XDG_RUNTIME_DIR=$dir
 
 step 'A silo starts'
 install -d -m 700 "$dir/plugins" "$XDG_STATE_HOME"
@@ -77,7 +77,7 @@ sed 's/^/  /' "$dir/status"
 step "It counts the words of $text, an actor for each"
 cat "$text"/* >"$dir/text"
 "$demo" words --top 10 "$dir/by_actors" <"$dir/text" || fail 'counting failed'
-tr -cs 'A-Za-z' '\n' <"$dir/text" | tr 'A-Z' 'a-z' | sed '/^$/d' | sort | uniq -c | sed 's/^ *//' >"$dir/by_uniq"
+tr -cs '[:alpha:]' '\n' <"$dir/text" | tr '[:upper:]' '[:lower:]' | sed '/^$/d' | sort | uniq -c | sed 's/^ *//' >"$dir/by_uniq"
 if ! cmp -s "$dir/by_actors" "$dir/by_uniq"; then
     diff "$dir/by_uniq" "$dir/by_actors" | head -n 10 >&2
     fail 'the actors count differently from tr | sort | uniq -c: < is what they should have, > what they have'
