@@ -156,7 +156,8 @@ int qk_reader_unknown_field(struct qk_reader *r, const ProtobufCMessageDescripto
         snprintf(r->error->help, sizeof(r->error->help), "`%s` has no fields: write {}", desc->name);
         return QK_EINVALID;
     }
-    size_t n = (size_t)snprintf(r->error->help, sizeof(r->error->help), "the fields are");
+    size_t n = (size_t)snprintf(r->error->help, sizeof(r->error->help), "%s",
+                                desc->n_fields == 1 ? "its one field is" : "its fields are");
     for (unsigned i = 0; i < desc->n_fields && n < sizeof(r->error->help) - 80; i++)
         n += (size_t)snprintf(r->error->help + n, sizeof(r->error->help) - n, "%s %.60s", i > 0 ? "," : "",
                               desc->fields[i].name);

@@ -139,7 +139,7 @@ START_TEST(test_json_error_unknown_field)
                  "     |\n"
                  "   1 | {\"vlaue\": 3}\n"
                  "     |  ^^^^^^^ did you mean `value`?\n"
-                 "     = help: the fields are value, inner, words\n");
+                 "     = help: its fields are value, inner, words\n");
     expect_error("google.protobuf.Empty", "{\"a\": 3}",
                  "error[QK0502]: `google.protobuf.Empty` has no field `a`\n"
                  "  --> request:1:2\n"

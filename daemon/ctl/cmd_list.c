@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* actors, plugins, status: lists and figures of the silo. */
+#include "ctl/ctl.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
+
+static const struct qk_column actor_columns[] = {
+    {"TYPE", false, false},   {"KEY", false, true},   {"STATE", false, false},
+    {"MAILBOX", true, false}, {"TURNS", true, false}, {"IDLE", true, false},
+};
+const char *const qk_columns_actors[] = {"TYPE", "KEY", "STATE", "MAILBOX", "TURNS", "IDLE", NULL};
+
+static const struct qk_column plugin_columns[] = {
+    {"PLUGIN", false, false}, {"VERSION", false, false}, {"STATE", false, false}, {"TYPES", false, false},
+    {"ABI", false, false},    {"CODE", false, false},    {"FILE", false, false},  {"REASON", false, true},
+};
+const char *const qk_columns_plugins[] = {"PLUGIN", "VERSION", "STATE", "TYPES", "ABI", "CODE", "FILE", "REASON", NULL};
+
+static const struct qk_column status_columns[] = {{"WHAT", false, false}, {"VALUE", false, false}};
+const char *const qk_columns_status[] = {"WHAT", "VALUE", NULL};
+
+static int read_limit(struct qk_ctl *ctl, uint32_t *ret_limit)
+{
+    const char *text = ctl->args.options[QK_OPT_LIMIT];
+    char *end;
+    if (text == NULL)
+        return QK_EXIT_OK;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end != '\0' || value == 0 || value > 1000000)
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, "write a number from 1 to 1000000",
+                           "`--limit` does not take `%.40s`", text);
+    *ret_limit = (uint32_t)value;
+    return QK_EXIT_OK;
+}
+
+int qk_cmd_actors(struct qk_ctl *ctl)
+{
+    Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
+    Quark__Admin__ActorsRequest actors = QUARK__ADMIN__ACTORS_REQUEST__INIT;
+    const Quark__Admin__AdminReply *reply;
+    if (ctl->args.argc > 0) {
+        const char *given = ctl->args.argv[0], *slash = strchr(given, '/');
+        size_t size = slash != NULL ? (size_t)(slash - given) : strlen(given);
+        actors.type = qk_arena_alloc(&ctl->arena, size + 1);
+        if (actors.type == NULL)
+            return qk_ctl_fail(ctl, QK_EXIT_FAILED, NULL, NULL, NULL, "out of memory");
+        memcpy(actors.type, given, size);
+        actors.type[size] = '\0';
+        actors.key_prefix = slash != NULL ? (char *)(uintptr_t)(slash + 1) : actors.key_prefix;
+    }
+    int rc = read_limit(ctl, &actors.limit);
+    if (rc != QK_EXIT_OK)
+        return rc;
+    request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_ACTORS;
+    request.actors = &actors;
+    rc = qk_session_admin(ctl, &request, &reply);
+    if (rc != QK_EXIT_OK)
+        return rc;
+    const Quark__Admin__ActorsReply *list = reply->actors;
+    if (qk_ctl_has(ctl, QK_OPT_JSON))
+        return qk_print_json(ctl, &list->base, NULL, QK_JSON_FIT);
+    struct qk_table table;
+    qk_table_init(&table, actor_columns, COUNT(actor_columns));
+    for (size_t i = 0; i < list->n_actors; i++) {
+        const Quark__Admin__Actor *a = list->actors[i];
+        char idle[32];
+        qk_table_row(&table);
+        qk_table_set(&table, 0, "%s", a->type);
+        qk_table_set(&table, 1, "%s", a->key);
+        qk_table_set(&table, 2, "%s", a->state);
+        qk_table_set(&table, 3, "%u", a->mailbox);
+        qk_table_set(&table, 4, "%" PRIu64, a->turns);
+        qk_table_set(&table, 5, "%s", qk_print_ms(a->idle_ms, idle));
+    }
+    rc = qk_table_print(ctl, &table);
+    qk_table_finish(&table);
+    if (rc == QK_EXIT_OK && list->total > list->n_actors)
+        fprintf(ctl->err, "%zu of %" PRIu64 " shown; --limit N shows more\n", list->n_actors, list->total);
+    return rc;
+}
+
+int qk_cmd_plugins(struct qk_ctl *ctl)
+{
+    Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
+    Quark__Admin__PluginsRequest plugins = QUARK__ADMIN__PLUGINS_REQUEST__INIT;
+    const Quark__Admin__AdminReply *reply;
+    request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_PLUGINS;
+    request.plugins = &plugins;
+    int rc = qk_session_admin(ctl, &request, &reply);
+    if (rc != QK_EXIT_OK)
+        return rc;
+    if (qk_ctl_has(ctl, QK_OPT_JSON))
+        return qk_print_json(ctl, &reply->plugins->base, NULL, QK_JSON_FIT);
+    struct qk_table table;
+    qk_table_init(&table, plugin_columns, COUNT(plugin_columns));
+    for (size_t i = 0; i < reply->plugins->n_plugins; i++) {
+        const Quark__Admin__Plugin *p = reply->plugins->plugins[i];
+        char types[256] = "";
+        size_t n = 0;
+        for (size_t k = 0; k < p->n_types && n < sizeof(types) - 1; k++)
+            n += (size_t)snprintf(types + n, sizeof(types) - n, "%s%s", k > 0 ? "," : "", p->types[k]);
+        qk_table_row(&table);
+        qk_table_set(&table, 0, "%s", *p->name != '\0' ? p->name : "-");
+        qk_table_set(&table, 1, "%s", *p->version != '\0' ? p->version : "-");
+        qk_table_set(&table, 2, "%s", p->state);
+        qk_table_set(&table, 3, "%s", *types != '\0' ? types : "-");
+        qk_table_set(&table, 4, "%s", *p->abi != '\0' ? p->abi : "-");
+        qk_table_set(&table, 5, "%s", *p->code != '\0' ? p->code : "-");
+        qk_table_set(&table, 6, "%s", p->file);
+        qk_table_set(&table, 7, "%s", p->reason);
+    }
+    rc = qk_table_print(ctl, &table);
+    qk_table_finish(&table);
+    return rc;
+}
+
+static void add_figure(struct qk_table *table, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void add_figure(struct qk_table *table, const char *name, const char *format, ...)
+{
+    char buf[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(buf, sizeof(buf), format, args);
+    va_end(args);
+    qk_table_row(table);
+    qk_table_set(table, 0, "%s", name);
+    qk_table_set(table, 1, "%s", buf);
+}
+
+static void fill_status(struct qk_table *table, const Quark__Admin__StatusReply *s)
+{
+    char buf[32];
+    add_figure(table, "silo", "%s", s->silo);
+    add_figure(table, "state", "%s", s->state);
+    add_figure(table, "version", "%s", s->version);
+    add_figure(table, "up", "%s", qk_print_ms(s->uptime_ms, buf));
+    add_figure(table, "pid", "%u", s->pid);
+    add_figure(table, "socket", "%s", s->socket);
+    add_figure(table, "workers", "%u", s->workers);
+    add_figure(table, "memory", "%s", qk_print_bytes(s->memory_bytes, buf));
+    add_figure(table, "actors", "%" PRIu64, s->activations);
+    add_figure(table, "turns", "%" PRIu64, s->turns);
+    add_figure(table, "failed", "%" PRIu64, s->failures);
+    add_figure(table, "long turns", "%" PRIu64, s->long_turns);
+    add_figure(table, "clients", "%u", s->clients);
+    add_figure(table, "calls", "%" PRIu64 " (%" PRIu64 " in flight)", s->calls_in, s->in_flight);
+    add_figure(table, "plugins", "%u loaded, %u refused", s->plugins, s->plugins_refused);
+    for (size_t i = 0; i < s->n_config_files; i++)
+        add_figure(table, "configured by", "%s", s->config_files[i]);
+}
+
+int qk_cmd_status(struct qk_ctl *ctl)
+{
+    Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
+    Quark__Admin__StatusRequest status = QUARK__ADMIN__STATUS_REQUEST__INIT;
+    const Quark__Admin__AdminReply *reply;
+    request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_STATUS;
+    request.status = &status;
+    int rc = qk_session_admin(ctl, &request, &reply);
+    if (rc != QK_EXIT_OK)
+        return rc;
+    if (qk_ctl_has(ctl, QK_OPT_JSON))
+        return qk_print_json(ctl, &reply->status->base, NULL, QK_JSON_FIT);
+    struct qk_table table;
+    qk_table_init(&table, status_columns, COUNT(status_columns));
+    fill_status(&table, reply->status);
+    rc = qk_table_print(ctl, &table);
+    qk_table_finish(&table);
+    return rc;
+}
