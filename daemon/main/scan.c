@@ -229,15 +229,19 @@ static int read_number(struct scanner *s)
     return next(s);
 }
 
+static bool is_boolean(const struct scanner *s)
+{
+    int len = s->token_mark.width;
+    return s->token == TOKEN_NAME && ((len == 4 && strncasecmp(s->token_start, "true", 4) == 0) ||
+                                      (len == 5 && strncasecmp(s->token_start, "false", 5) == 0));
+}
+
 static int read_word(struct scanner *s)
 {
-    size_t len = (size_t)s->token_mark.width;
-    bool boolean = (len == 4 && strncasecmp(s->token_start, "true", 4) == 0) ||
-                   (len == 5 && strncasecmp(s->token_start, "false", 5) == 0);
-    if (boolean)
+    if (is_boolean(s))
         return next(s);
-    int shown_len = len > 40 ? 40 : (int)len;
-    label(s, "write \"%.*s\"", shown_len, s->token_start);
+    int len = s->token_mark.width > 40 ? 40 : s->token_mark.width;
+    label(s, "write \"%.*s\"", len, s->token_start);
     help(s, "a text stands in quotes; without them only numbers, true and false");
     return fail(s, s->token_mark, "QK0205", "text without quotes");
 }
@@ -363,7 +367,7 @@ static int read_settings(struct scanner *s, int depth, int until)
     struct name names[QK_CONFIG_SETTINGS_MAX];
     int n = 0;
     while (s->token != until && s->token != TOKEN_END) {
-        if (s->token != TOKEN_NAME) {
+        if (s->token != TOKEN_NAME || is_boolean(s)) {
             help(s, "a setting is `name = value;`, a section is `name = { ... };`");
             return expected(s, "the name of a setting");
         }

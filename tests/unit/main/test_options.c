@@ -16,7 +16,7 @@ static struct qk_options options;
 static int parse(const char *line, char *said, size_t size)
 {
     static char words[512]; /* options point into it */
-    char *argv[32] = {0};
+    char *argv[64] = {0};
     int argc = 0;
     snprintf(words, sizeof(words), "quarkd %s", line);
     for (char *at = strtok(words, " "); at != NULL; at = strtok(NULL, " "))
