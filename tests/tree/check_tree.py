@@ -145,6 +145,8 @@ class Tree:
             for pattern, what in WORDS:
                 if pattern.search(line):
                     self.complain(path, number, f"{what}: {line.strip()[:60]}")
+        if path.endswith(".md"):
+            self.check_links(path, lines)
         if not re.search(r"\.[ch](\.in)?$", path):
             return
         if len(lines) >= LINES_MAX:
@@ -155,6 +157,12 @@ class Tree:
             found = INCLUDE.match(line)
             if found:
                 self.check_include(path, number, found.group(2))
+
+    def check_links(self, path, lines):
+        for number, line in enumerate(lines, 1):
+            for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", line):
+                if not os.path.exists(os.path.join(self.top, os.path.dirname(path), target)):
+                    self.complain(path, number, f"a link to {target}, which isn't there")
 
     def check_functions(self, path, lines):
         """The layout puts a function's braces into the first column, and no others."""
@@ -196,7 +204,7 @@ def self_test():
     spdx_g = "// SPDX-License-Identifier: GPL-3.0-or-later\n"
     tree = {
         "daemon/base/a.h": spdx_a,
-        "daemon/base/README.md": "base\n",
+        "daemon/base/README.md": "base, see [wire](../wire/README.md) and [the map](../map.md#top)\n",
         "daemon/base/up.c": spdx_a + '\n#include "runtime/r.h"\n',
         "daemon/runtime/r.h": spdx_a,
         "daemon/runtime/port.h": spdx_a,
@@ -215,6 +223,7 @@ def self_test():
     }
     want = """\
 stray:1: the top
+daemon/base/README.md:1: a link to ../map.md
 daemon/base/up.c:3: daemon/base may not include daemon/runtime/r.h
 daemon/gateway/g.c:3: daemon/gateway may not include daemon/runtime/r.h
 daemon/gateway/g.c:4: <yyjson.h> may be
