@@ -9,7 +9,7 @@
 #include "rt.pb-c.h"
 
 atomic_int silo_activated, silo_deactivated;
-atomic_bool silo_spin;
+atomic_bool silo_spin, silo_spinning;
 
 static struct qk_method methods[N_SILO_METHODS];
 static const char *const names[N_SILO_METHODS] = {"Add", "Get", "Relay", "Fail", "Wait", "Spin", "Say", "Big"};
@@ -68,8 +68,10 @@ static int on_wait(qk_turn *t, void *self, const ProtobufCMessage *req, Protobuf
 static int on_spin(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
     (void)t, (void)self, (void)req, (void)rep;
+    atomic_store(&silo_spinning, true);
     while (atomic_load(&silo_spin)) {
     }
+    atomic_store(&silo_spinning, false);
     return 0;
 }
 

@@ -10,7 +10,8 @@ enum silo_method { S_ADD, S_GET, S_RELAY, S_FAIL, S_WAIT, S_SPIN, S_SAY, S_BIG, 
 
 extern const struct qk_plugin silo_plugin;
 extern atomic_int silo_activated, silo_deactivated;
-extern atomic_bool silo_spin; /* while true, Spin holds its thread */
+extern atomic_bool silo_spin;     /* while true, Spin holds its thread */
+extern atomic_bool silo_spinning; /* it does */
 
 #define SILO_TYPE "station"
 
