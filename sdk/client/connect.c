@@ -144,11 +144,7 @@ static int on_go_away(struct qk_client *client, const struct qk_incoming *in)
     if (in->status >= 0)
         return qk_client_refuse(client, QK_EPROTOCOL, "the silo at %s refused the connection without an error",
                                 client->socket_path);
-    const char *advice = "";
-    if (in->status == QK_EVERSION)
-        advice = ": update the older of silo and program";
-    else if (in->status == QK_EUNAVAILABLE)
-        advice = ": try again when it runs";
+    const char *advice = in->status == QK_EVERSION ? ": update the older of silo and program" : "";
     return qk_client_refuse(client, in->status, "the silo at %s refused the connection: %.*s%s", client->socket_path,
                             in->text_len != 0 ? (int)in->text_len : (int)strlen(qk_status_text(in->status)),
                             in->text_len != 0 ? in->text : qk_status_text(in->status), advice);
@@ -181,10 +177,9 @@ static int greet(struct qk_client *client, int64_t deadline_ms)
             return qk_client_refuse(client, ready, "can't wait for the silo: %s", strerror(-ready));
         int64_t n = ready > 0 ? qk_conn_read(client) : 0;
         if (n == QK_EDISCONNECTED)
-            return qk_client_refuse(client, QK_EDENIED,
-                                    "the silo at %s closed the connection at once: this user may not call it, or it "
-                                    "has as many connections as it takes; its log says which",
-                                    client->socket_path);
+            return qk_client_refuse(client, QK_EDISCONNECTED,
+                                    "the silo at %s closed the connection without a word: it stops or has died; %s",
+                                    client->socket_path, WHERE_TO_LOOK);
         if (n < 0)
             return (int)n;
     }

@@ -54,8 +54,8 @@ int qk_client_create(const struct qk_client_options *options, struct qk_client *
 void qk_client_destroy(struct qk_client *client);
 
 /** Connects now rather than with the first call, and without heeding the back-off. 0 when connected; -errno of
- * connect(), -ENAMETOOLONG, QK_ETIMEDOUT, QK_EVERSION, QK_EDENIED, QK_EPROTOCOL, or what else the silo refused with;
- *  QK_EUNAVAILABLE while the silo is stopping and calls are still in flight. */
+ *  connect(), -ENAMETOOLONG, QK_ETIMEDOUT, QK_EVERSION, QK_EDENIED, QK_EDISCONNECTED, QK_EPROTOCOL, or what else the
+ *  silo refused with; QK_EUNAVAILABLE while the silo is stopping and calls are still in flight. */
 int qk_client_connect(struct qk_client *client);
 
 /** The text of the last error of this client or of the reply last returned: what was refused, by which part, and what

@@ -180,12 +180,9 @@ static const struct {
     int status;
     const char *text;
 } refusals[] = {
-    {welcome_of_version_2, QK_EVERSION, "speaks version 2.0"},
-    {go_away_version, QK_EVERSION, "this silo speaks 3.1"},
-    {go_away_denied, QK_EDENIED, "not in group quark"},
-    {go_away_well, QK_EPROTOCOL, "without an error"},
-    {hang_up_at_once, QK_EDENIED, "closed the connection at once"},
-    {garbage, QK_EPROTOCOL, "is that a silo's socket?"},
+    {welcome_of_version_2, QK_EVERSION, "speaks version 2.0"}, {go_away_version, QK_EVERSION, "this silo speaks 3.1"},
+    {go_away_denied, QK_EDENIED, "not in group quark"},        {go_away_well, QK_EPROTOCOL, "without an error"},
+    {hang_up_at_once, QK_EDISCONNECTED, "without a word"},     {garbage, QK_EPROTOCOL, "is that a silo's socket?"},
     {early_reply, QK_EPROTOCOL, "before it was asked"},
 };
 
