@@ -46,7 +46,7 @@ static bool sweep_shard(struct qk_worker *w, struct qk_shard *shard, bool stoppi
         if (act == NULL || (!stopping && !is_old(w, act)) || !qk_mailbox_claim(&act->mailbox))
             continue;
         act->ending = stopping ? QK_DEACTIVATE_SHUTDOWN : QK_DEACTIVATE_IDLE;
-        qk_queue_push(w, act);
+        qk_queue_push(w, act, false);
         claimed = true;
     }
     qk_spin_unlock(&shard->lock);

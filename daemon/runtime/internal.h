@@ -17,14 +17,16 @@
 #include "runtime/mailbox.h"
 #include "runtime/runtime.h"
 
-#define QK_SHARDS       256
-#define QK_TYPES_MAX    4096
-#define QK_CACHE_SLOTS  4096
-#define QK_RING_SLOTS   1024
-#define QK_WORKERS_MAX  256
-#define QK_TICK_NS      1000000 /* of the workers' wheels */
-#define QK_SAMPLE_EVERY 64      /* turns: how often one is timed */
-#define QK_STRIPES      64      /* locks for fibers that wait for room */
+#define QK_SHARDS          256
+#define QK_TYPES_MAX       4096
+#define QK_CACHE_SLOTS     4096
+#define QK_RING_SLOTS      1024
+#define QK_WORKERS_MAX     256
+#define QK_TICK_NS         1000000 /* of the workers' wheels */
+#define QK_STEAL_ONE_NS    100000  /* how long the only activation of another's queue must have stood still */
+#define QK_STEAL_CALLED_NS 1000000 /* the same of one that a fiber there waits for */
+#define QK_SAMPLE_EVERY    64      /* turns: how often one is timed */
+#define QK_STRIPES         64      /* locks for fibers that wait for room */
 
 struct qk_worker;
 struct qk_act;
@@ -446,6 +448,12 @@ struct qk_ring {
     _Atomic(struct qk_act *) slots[QK_RING_SLOTS];
 };
 
+/* What a worker remembers of another's rings between its looks. */
+struct qk_sight {
+    uint32_t heads[2];
+    int64_t since_ns[2];
+};
+
 struct qk_worker {
     struct qk_runtime *rt;
     uint32_t index;
@@ -482,7 +490,9 @@ struct qk_worker {
     void *act_slabs;
     struct qk_arena scratch; /* for packing and unpacking */
     struct qk_wheel wheel;
-    struct qk_ring ring;
+    struct qk_sight *sights; /* of the workers, by index */
+    struct qk_ring ring;     /* runnable activations */
+    struct qk_ring called;   /* those that a fiber of this worker waits for */
     /* Written by others, or read by them. */
     _Atomic(struct qk_msg *) replies QK_CACHE_ALIGNED; /* come back to this worker's callers */
     _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
@@ -572,11 +582,19 @@ void qk_worker_read_clock(struct qk_worker *w);
 bool qk_worker_round(struct qk_worker *w);
 
 /* Queues a scheduled activation: on this worker, or where it has to run if its turns interleave. */
-void qk_queue_push(struct qk_worker *w, struct qk_act *act);
+/* Queues a runnable activation; `called`: for a fiber of this worker that waits for it. */
+void qk_queue_push(struct qk_worker *w, struct qk_act *act, bool called);
 void qk_queue_take_pinned(struct qk_worker *w);
 struct qk_act *qk_queue_pop(struct qk_worker *w);
+
+/* The oldest of what nobody here waits for. */
+struct qk_act *qk_queue_pop_waiting(struct qk_worker *w);
+
+/* Whether another worker has something that it should not be left alone with. */
+bool qk_queue_can_steal(struct qk_worker *w);
 struct qk_act *qk_queue_steal(struct qk_worker *w);
 uint32_t qk_queue_depth(const struct qk_worker *w);
+uint32_t qk_queue_called_depth(const struct qk_worker *w);
 
 struct qk_fiber *qk_fiber_get(struct qk_worker *w);
 void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber);

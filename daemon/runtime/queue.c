@@ -90,13 +90,13 @@ static struct qk_act *pop_pinned(struct qk_worker *w)
     return act;
 }
 
-void qk_queue_push(struct qk_worker *w, struct qk_act *act)
+void qk_queue_push(struct qk_worker *w, struct qk_act *act, bool called)
 {
     if (qk_unlikely(act->type->interleaves)) {
         push_pinned(w, act);
         return;
     }
-    struct qk_ring *ring = &w->ring;
+    struct qk_ring *ring = called ? &w->called : &w->ring;
     uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_acquire);
     if (tail - head >= QK_RING_SLOTS) {
@@ -131,19 +131,82 @@ struct qk_act *qk_queue_pop(struct qk_worker *w)
             return act;
     }
     struct qk_act *act = qk_unlikely(w->pinned_head != NULL) && (w->rng & 1) == 0 ? pop_pinned(w) : NULL;
+    struct qk_ring *first = (w->rng & 1) == 0 ? &w->ring : &w->called;
     if (act == NULL)
-        act = ring_pop(&w->ring);
+        act = ring_pop(first);
+    if (act == NULL)
+        act = ring_pop(first == &w->ring ? &w->called : &w->ring);
     if (act == NULL)
         act = pop_common(w->rt);
     return act != NULL ? act : pop_pinned(w);
 }
 
+struct qk_act *qk_queue_pop_waiting(struct qk_worker *w)
+{
+    struct qk_act *act = ring_pop(&w->ring);
+    if (act == NULL)
+        act = pop_common(w->rt);
+    return act != NULL ? act : pop_pinned(w);
+}
+
+static uint32_t depth_of(const struct qk_ring *ring)
+{
+    struct qk_ring *r = (struct qk_ring *)ring;
+    uint32_t head = atomic_load_explicit(&r->head, memory_order_relaxed);
+    uint32_t tail = atomic_load_explicit(&r->tail, memory_order_relaxed);
+    return (int32_t)(tail - head) > 0 ? tail - head : 0;
+}
+
 uint32_t qk_queue_depth(const struct qk_worker *w)
 {
-    struct qk_ring *ring = (struct qk_ring *)&w->ring;
+    return depth_of(&w->ring);
+}
+
+uint32_t qk_queue_called_depth(const struct qk_worker *w)
+{
+    return depth_of(&w->called);
+}
+
+/* Whether the head of another's ring has not moved for `patience_ns` of looking. */
+static bool stands_still(struct qk_worker *w, const struct qk_worker *victim, bool called, int64_t patience_ns)
+{
+    struct qk_sight *sight = &w->sights[victim->index];
+    struct qk_ring *ring = (struct qk_ring *)(called ? &victim->called : &victim->ring);
     uint32_t head = atomic_load_explicit(&ring->head, memory_order_relaxed);
-    uint32_t tail = atomic_load_explicit(&ring->tail, memory_order_relaxed);
-    return (int32_t)(tail - head) > 0 ? tail - head : 0;
+    if (sight->since_ns[called] == 0 || sight->heads[called] != head) {
+        sight->heads[called] = head;
+        sight->since_ns[called] = w->now_ns;
+        return false;
+    }
+    return w->now_ns - sight->since_ns[called] >= patience_ns;
+}
+
+/*
+ * How many of a victim's activations may be taken; `ret_called` tells from which ring. A single one is left to its
+ * worker for a while: it was most likely woken by what runs there, and shares cache lines with it. What a fiber waits
+ * for is left for longer, for the fiber can't come along.
+ */
+static uint32_t stealable(struct qk_worker *w, const struct qk_worker *victim, bool *ret_called)
+{
+    uint32_t depth = qk_queue_depth(victim);
+    *ret_called = false;
+    if (depth >= 2)
+        return depth / 2;
+    if (depth == 1 && stands_still(w, victim, false, QK_STEAL_ONE_NS))
+        return 1;
+    *ret_called = true;
+    return qk_queue_called_depth(victim) > 0 && stands_still(w, victim, true, QK_STEAL_CALLED_NS) ? 1 : 0;
+}
+
+bool qk_queue_can_steal(struct qk_worker *w)
+{
+    const struct qk_runtime *rt = w->rt;
+    bool called;
+    for (uint32_t k = 1; k < rt->n_workers; k++) {
+        if (stealable(w, rt->workers[(w->index + k) % rt->n_workers], &called) > 0)
+            return true;
+    }
+    return false;
 }
 
 struct qk_act *qk_queue_steal(struct qk_worker *w)
@@ -151,19 +214,18 @@ struct qk_act *qk_queue_steal(struct qk_worker *w)
     struct qk_runtime *rt = w->rt;
     for (uint32_t k = 1; k < rt->n_workers; k++) {
         struct qk_worker *victim = rt->workers[(w->index + k) % rt->n_workers];
-        uint32_t depth = qk_queue_depth(victim);
-        if (depth == 0)
-            continue;
-        struct qk_act *first = ring_pop(&victim->ring);
+        bool called;
+        uint32_t n = stealable(w, victim, &called);
+        struct qk_ring *ring = called ? &victim->called : &victim->ring;
+        struct qk_act *first = n > 0 ? ring_pop(ring) : NULL;
         if (first == NULL)
             continue;
         qk_count(&w->steals, 1);
-        /* Half of what is there, so that the next steal is far off. */
-        for (uint32_t i = 1; i < depth / 2 && i < QK_RING_SLOTS / 2; i++) {
-            struct qk_act *act = ring_pop(&victim->ring);
+        for (uint32_t i = 1; i < n && i < QK_RING_SLOTS / 2; i++) {
+            struct qk_act *act = ring_pop(ring);
             if (act == NULL)
                 break;
-            qk_queue_push(w, act);
+            qk_queue_push(w, act, false);
         }
         return first;
     }

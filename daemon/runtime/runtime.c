@@ -43,6 +43,7 @@ static void worker_destroy(struct qk_worker *w)
         free(slab);
         slab = next;
     }
+    free(w->sights);
     free(w->cache);
     free(w->counts);
     free(w);
@@ -58,7 +59,8 @@ static struct qk_worker *worker_create(struct qk_runtime *rt, uint32_t index)
     w->index = index;
     w->cache = calloc(QK_CACHE_SLOTS, sizeof(*w->cache));
     w->counts = calloc(QK_TYPES_MAX, sizeof(*w->counts));
-    if (w->cache == NULL || w->counts == NULL) {
+    w->sights = calloc(rt->n_workers, sizeof(*w->sights));
+    if (w->cache == NULL || w->counts == NULL || w->sights == NULL) {
         worker_destroy(w);
         return NULL;
     }

@@ -79,7 +79,7 @@ void qk_runtime_worker_stats(const struct qk_runtime *rt, uint32_t index, struct
     ret_stats->steals = atomic_load(&w->steals);
     ret_stats->parks = atomic_load(&w->parks);
     ret_stats->wakes = atomic_load(&w->wakes);
-    ret_stats->runnable = qk_queue_depth(w);
+    ret_stats->runnable = qk_queue_depth(w) + qk_queue_called_depth(w);
 }
 
 void qk_runtime_stats(const struct qk_runtime *rt, struct qk_runtime_stats *ret_stats)

@@ -612,7 +612,7 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             return;
         if (act->left == 0) {
             settle(w, act);
-            qk_queue_push(w, act);
+            qk_queue_push(w, act, false);
             return;
         }
         struct qk_msg *msg = next_message(act);

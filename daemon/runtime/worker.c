@@ -64,11 +64,11 @@ void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called)
     if (called && !act->type->interleaves) {
         struct qk_act *displaced = w->next;
         w->next = act;
-        if (displaced == NULL)
-            return;
-        act = displaced;
+        if (displaced != NULL)
+            qk_queue_push(w, displaced, true);
+        return;
     }
-    qk_queue_push(w, act);
+    qk_queue_push(w, act, false);
     if (qk_unlikely(qk_queue_depth(w) >= BACKLOG) && w->rt->n_workers > 1)
         qk_runtime_kick_one(w->rt, w);
 }
@@ -290,7 +290,7 @@ static bool run_one(struct qk_worker *w, unsigned i)
     struct qk_act *act = NULL;
     if (qk_unlikely(i % 16 == 15)) { /* what only ever calls one another must not keep the rest waiting */
         if (i % 32 == 31)
-            act = qk_queue_pop(w);
+            act = qk_queue_pop_waiting(w);
         else if (resume_first(w, &w->yielded_head))
             return true;
     }
@@ -336,7 +336,7 @@ bool qk_worker_round(struct qk_worker *w)
     bool swept = qk_idle_sweep(w, runs == 0);
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
         end_if_stopped(w);
-    if (runs == ROUND_RUNS && w->rt->n_workers > 1 && qk_queue_depth(w) > 0)
+    if (runs == ROUND_RUNS && w->rt->n_workers > 1 && qk_queue_depth(w) > 1)
         qk_runtime_kick_one(w->rt, w);
     if (runs != 0 && w->now_ns - w->polled_ns > POLL_EVERY_NS)
         poll_once(w, 0);
@@ -388,20 +388,16 @@ static bool has_work(const struct qk_worker *w)
     if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||
         atomic_load(&((struct qk_runtime *)rt)->posted) != NULL)
         return true;
-    for (uint32_t i = 0; i < rt->n_workers; i++) {
-        if (qk_queue_depth(rt->workers[i]) > 0)
-            return true;
-    }
-    return false;
+    return qk_queue_depth(v) > 0 || qk_queue_called_depth(v) > 0 || qk_queue_can_steal(v);
 }
 
-/* Runs what another worker has in its queue. */
+/* Takes over what another worker has in its queue; it runs next. */
 static bool steal(struct qk_worker *w)
 {
     struct qk_act *act = qk_queue_steal(w);
     if (act == NULL)
         return false;
-    qk_turn_run(w, act);
+    qk_queue_push(w, act, false);
     return true;
 }
 
@@ -438,6 +434,10 @@ static int64_t sleep_bound(const struct qk_worker *w)
         next = w->now_ns + 10 * QK_TICK_NS;
     if (w->suspended != NULL && qk_deadlock_next(w) < next)
         next = qk_deadlock_next(w);
+    for (uint32_t i = 0; i < w->rt->n_workers; i++) {
+        if (qk_queue_depth(w->rt->workers[i]) > 0 && w->now_ns + QK_STEAL_ONE_NS < next)
+            next = w->now_ns + QK_STEAL_ONE_NS;
+    }
     if (w->sweep_ns < next && atomic_load(&w->rt->activations) > 0)
         next = w->sweep_ns;
     if (next == INT64_MAX)
