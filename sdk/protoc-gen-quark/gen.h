@@ -160,6 +160,10 @@ ProtobufCMessage *gen_option(struct gen *g, const ProtobufCMessage *options, int
 /* params.c */
 void gen_params_parse(struct gen *g, const char *text);
 
+/* run.c: all of it: one request from `in`, one response to `out`. What keeps it from answering goes to `errors`: then
+ * it returns 1, else 0. */
+int gen_run(FILE *in, FILE *out, FILE *errors);
+
 /* model.c: files, messages, types and methods, each checked for itself. */
 void gen_model_build(struct gen *g);
 
