@@ -12,6 +12,10 @@
 #define TYPE_SIZE_1_0   (offsetof(struct qk_type, on_deactivate) + sizeof(void *))
 #define STRUCT_SIZE_MAX 65536
 
+#define TYPE_FLAGS (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS)
+#define METHOD_FLAGS \
+    (QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS)
+
 static int damaged(struct qk_refusal *refusal, const char *what)
 {
     return qk_refuse(refusal, QK_PLUGIN_DAMAGED, "the plugin's descriptor is damaged: %s", what);
@@ -54,7 +58,7 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
     if (type->n_methods > QK_TYPE_METHODS_MAX ||
         !has_array(memory, type->methods, type->n_methods, sizeof(*type->methods)))
         return damaged(refusal, "the methods of an actor type can't be read, or are too many");
-    if (type->placement > QK_PLACE_STATELESS || type->flags != 0)
+    if (type->placement > QK_PLACE_STATELESS || (type->flags & ~(uint32_t)TYPE_FLAGS) != 0)
         return damaged(refusal, "an actor type has a placement or flags that do not exist");
     if (!is_function(memory, (uintptr_t)type->on_activate, true) ||
         !is_function(memory, (uintptr_t)type->on_deactivate, true))
@@ -65,6 +69,8 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
         const struct qk_method *m = &type->methods[i];
         if (!qk_memory_has_name(memory, m->name) || !is_function(memory, (uintptr_t)m->handler, false))
             return damaged(refusal, "a method has no name or no handler");
+        if ((m->flags & ~(uint32_t)METHOD_FLAGS) != 0)
+            return damaged(refusal, "a method has flags that do not exist");
         if (!qk_messages_add(messages, m->request) || !qk_messages_add(messages, m->reply))
             return damaged(refusal, "too many messages");
     }

@@ -6,6 +6,7 @@
 #include "plugin/messages.h"
 
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define MESSAGE_SIZE_MAX (1u << 20)
@@ -94,22 +95,59 @@ static bool is_member(const ProtobufCMessageDescriptor *d, size_t offset, size_t
            offset % (size < sizeof(void *) ? size : sizeof(void *)) == 0;
 }
 
-/* A count of type size_t, a flag "has", or the number of the member of a oneof. */
-static bool is_quantified(const ProtobufCMessageDescriptor *d, const ProtobufCFieldDescriptor *f)
+/* How many bytes the flag "has", the number of a oneof's member or the count of a repeated field takes; 0: none. */
+static size_t quantifier_size(const ProtobufCFieldDescriptor *f)
 {
     if (f->label == PROTOBUF_C_LABEL_REPEATED)
-        return is_member(d, f->quantifier_offset, sizeof(size_t));
+        return sizeof(size_t);
     if ((f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0)
-        return is_member(d, f->quantifier_offset, sizeof(uint32_t));
+        return sizeof(uint32_t);
     bool has = f->label == PROTOBUF_C_LABEL_OPTIONAL && f->type != PROTOBUF_C_TYPE_STRING &&
                f->type != PROTOBUF_C_TYPE_MESSAGE;
-    return !has || is_member(d, f->quantifier_offset, sizeof(protobuf_c_boolean));
+    /* Unpacking writes there whatever the type, unless it is 0. */
+    return has || f->quantifier_offset != 0 ? sizeof(protobuf_c_boolean) : 0;
+}
+
+static size_t field_size(const ProtobufCFieldDescriptor *f)
+{
+    return f->label == PROTOBUF_C_LABEL_REPEATED ? sizeof(void *) : size_of(f->type);
+}
+
+/* Notes that the bytes belong to `owner`; false when some belong to another. */
+static bool claim(uint32_t *owners, size_t offset, size_t size, uint32_t owner)
+{
+    for (size_t i = offset; i < offset + size; i++) {
+        if (owners[i] != 0 && owners[i] != owner)
+            return false;
+        owners[i] = owner;
+    }
+    return true;
+}
+
+/* Whether no two fields share memory, but for those of one oneof, whose number stands in one place. */
+static bool are_apart(const ProtobufCMessageDescriptor *d, uint32_t *owners)
+{
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        const ProtobufCFieldDescriptor *f = &d->fields[i];
+        bool chosen = f->label != PROTOBUF_C_LABEL_REPEATED && (f->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0;
+        uint32_t value = chosen ? 0x40000000u + f->quantifier_offset : i + 1;
+        uint32_t quantifier = chosen ? 0x80000000u + f->quantifier_offset : i + 1;
+        if (!claim(owners, f->offset, field_size(f), value) ||
+            !claim(owners, f->quantifier_offset, quantifier_size(f), quantifier))
+            return false;
+    }
+    return true;
 }
 
 static bool is_default(const struct qk_memory *memory, const ProtobufCFieldDescriptor *f)
 {
     if (f->default_value == NULL)
         return true;
+    if (f->type == PROTOBUF_C_TYPE_BYTES) {
+        const ProtobufCBinaryData *b = f->default_value;
+        return qk_memory_has(memory, b, sizeof(*b), sizeof(void *)) &&
+               (b->len == 0 || memory->extent(memory->arg, b->data) >= b->len);
+    }
     if (f->type != PROTOBUF_C_TYPE_STRING)
         return memory->extent(memory->arg, f->default_value) >= size_of(f->type);
     size_t room = memory->extent(memory->arg, f->default_value);
@@ -123,8 +161,8 @@ static const char *check_field(struct qk_messages *m, const ProtobufCMessageDesc
         return "a field without a name";
     if (f->id == 0 || f->label > PROTOBUF_C_LABEL_NONE || f->type > PROTOBUF_C_TYPE_MESSAGE)
         return "a field of an unknown kind";
-    size_t size = f->label == PROTOBUF_C_LABEL_REPEATED ? sizeof(void *) : size_of(f->type);
-    if (!is_member(d, f->offset, size) || !is_quantified(d, f))
+    if (!is_member(d, f->offset, field_size(f)) ||
+        (quantifier_size(f) > 0 && !is_member(d, f->quantifier_offset, quantifier_size(f))))
         return "a field that lies outside the message";
     if (!is_default(m->memory, f))
         return "a default value that can't be read";
@@ -132,6 +170,38 @@ static const char *check_field(struct qk_messages *m, const ProtobufCMessageDesc
     if ((f->type == PROTOBUF_C_TYPE_MESSAGE || is_enum) && !add(m, f->descriptor, is_enum))
         return "too many messages within one another";
     return NULL;
+}
+
+/* Whether the index of numbers finds each field under its own number. */
+static bool are_in_order(const ProtobufCMessageDescriptor *d)
+{
+    for (unsigned r = 0; r < d->n_field_ranges; r++) {
+        const ProtobufCIntRange *range = &d->field_ranges[r];
+        for (unsigned i = range[0].orig_index; i < range[1].orig_index; i++) {
+            if (d->fields[i].id != (uint32_t)range->start_value + (i - range->orig_index))
+                return false;
+        }
+    }
+    return true;
+}
+
+static const char *check_fields(struct qk_messages *m, const ProtobufCMessageDescriptor *d)
+{
+    for (unsigned i = 0; i < d->n_fields; i++) {
+        if (d->fields_sorted_by_name[i] >= d->n_fields)
+            return "an index of names that is not one";
+        const char *wrong = check_field(m, d, &d->fields[i]);
+        if (wrong != NULL)
+            return wrong;
+    }
+    if (!are_in_order(d))
+        return "an index of numbers that is not one";
+    uint32_t *owners = calloc(d->sizeof_message, sizeof(*owners));
+    if (owners == NULL)
+        return "no memory to check it";
+    bool apart = are_apart(d, owners);
+    free(owners);
+    return apart ? NULL : "fields that overlap";
 }
 
 static const char *check_message(struct qk_messages *m, const ProtobufCMessageDescriptor *d)
@@ -150,14 +220,7 @@ static const char *check_message(struct qk_messages *m, const ProtobufCMessageDe
         return "an index of numbers that is not one";
     if (d->message_init != NULL && m->memory->extent(m->memory->arg, (const void *)(uintptr_t)d->message_init) == 0)
         return "a function that is nowhere";
-    for (unsigned i = 0; i < d->n_fields; i++) {
-        if (d->fields_sorted_by_name[i] >= d->n_fields)
-            return "an index of names that is not one";
-        const char *wrong = check_field(m, d, &d->fields[i]);
-        if (wrong != NULL)
-            return wrong;
-    }
-    return NULL;
+    return check_fields(m, d);
 }
 
 static const char *check_enum(struct qk_messages *m, const ProtobufCEnumDescriptor *d)

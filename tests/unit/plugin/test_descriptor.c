@@ -39,6 +39,10 @@ static int check(void)
 START_TEST(test_descriptor_whole_one_passes)
 {
     ck_assert_msg(check() == 0, "%s", refusal.text);
+    d->type.flags = QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS;
+    d->methods[0].flags =
+        QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS;
+    ck_assert_msg(check() == 0, "%s", refusal.text);
     d->plugin.n_types = 0;
     d->plugin.types = NULL;
     d->plugin.schema_len = 0;
@@ -88,8 +92,10 @@ START_TEST(test_descriptor_types_are_checked)
     expect(QK_PLUGIN_DAMAGED, "methods");
     d->type.placement = 5;
     expect(QK_PLUGIN_DAMAGED, "placement");
-    d->type.flags = 1;
+    d->type.flags = QK_TYPE_INTERLEAVE_READS << 1;
     expect(QK_PLUGIN_DAMAGED, "flags");
+    d->methods[0].flags = QK_METHOD_INTERLEAVE_ALWAYS << 1;
+    expect(QK_PLUGIN_DAMAGED, "a method has flags");
     d->type.on_activate = (int (*)(qk_turn *, void *))(uintptr_t)16;
     expect(QK_PLUGIN_DAMAGED, "nowhere");
     d->methods[1].handler = NULL;
@@ -150,6 +156,22 @@ START_TEST(test_descriptor_fields_are_checked)
     expect(QK_PLUGIN_DAMAGED, "outside");
     d->total_fields[3].quantifier_offset = 0;
     expect(QK_PLUGIN_DAMAGED, "outside");
+    d->total_fields[1].quantifier_offset = 4096; /* written to although a string needs no flag */
+    expect(QK_PLUGIN_DAMAGED, "outside");
+    d->total_fields[1].offset = d->total_fields[0].offset;
+    expect(QK_PLUGIN_DAMAGED, "overlap");
+    d->total_fields[2].quantifier_offset = d->total_fields[3].quantifier_offset;
+    expect(QK_PLUGIN_DAMAGED, "overlap");
+    d->total_fields[1].flags = d->total_fields[3].flags; /* of one oneof they may */
+    d->total_fields[1].label = PROTOBUF_C_LABEL_NONE;
+    d->total_fields[1].quantifier_offset = d->total_fields[3].quantifier_offset;
+    d->total_fields[1].offset = d->total_fields[3].offset;
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+    described_init(d);
+    d->total_fields[2].id = 7;
+    expect(QK_PLUGIN_DAMAGED, "index of numbers");
+    d->total_fields[2].default_value = d->number_fields; /* not a length and where the bytes are */
+    expect(QK_PLUGIN_DAMAGED, "default");
     d->total_fields[1].default_value = (const void *)(uintptr_t)16;
     expect(QK_PLUGIN_DAMAGED, "default");
     d->total_fields[0].descriptor = &d->unit;
