@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Prints the size of every struct of the plugin interface and the place of every member, and the values of its
+ * constants: what must not change within one major number but by appending. */
+#include <stdio.h>
+#include <quark/abi.h>
+
+#define STRUCT(type) printf("%s %zu bytes\n", #type, sizeof(type))
+#define MEMBER(type, member) \
+    printf("  %-14s at %3zu, %2zu bytes\n", #member, offsetof(type, member), sizeof(((type *)NULL)->member))
+#define VALUE(name) printf("%s = %lld\n", #name, (long long)(name))
+#define TEXT(name)  printf("%s = \"%s\"\n", #name, name)
+
+static void print_descriptors(void)
+{
+    STRUCT(struct qk_abi);
+    MEMBER(struct qk_abi, major);
+    MEMBER(struct qk_abi, minor);
+    MEMBER(struct qk_abi, size);
+    STRUCT(struct qk_plugin);
+    MEMBER(struct qk_plugin, abi);
+    MEMBER(struct qk_plugin, name);
+    MEMBER(struct qk_plugin, version);
+    MEMBER(struct qk_plugin, types);
+    MEMBER(struct qk_plugin, n_types);
+    MEMBER(struct qk_plugin, schema);
+    MEMBER(struct qk_plugin, schema_len);
+    STRUCT(struct qk_type);
+    MEMBER(struct qk_type, abi);
+    MEMBER(struct qk_type, id);
+    MEMBER(struct qk_type, name);
+    MEMBER(struct qk_type, service);
+    MEMBER(struct qk_type, state);
+    MEMBER(struct qk_type, methods);
+    MEMBER(struct qk_type, n_methods);
+    MEMBER(struct qk_type, mailbox_max);
+    MEMBER(struct qk_type, idle_ms);
+    MEMBER(struct qk_type, placement);
+    MEMBER(struct qk_type, flags);
+    MEMBER(struct qk_type, reserved);
+    MEMBER(struct qk_type, on_activate);
+    MEMBER(struct qk_type, on_deactivate);
+    STRUCT(struct qk_method);
+    MEMBER(struct qk_method, id);
+    MEMBER(struct qk_method, flags);
+    MEMBER(struct qk_method, deadline_ms);
+    MEMBER(struct qk_method, reserved);
+    MEMBER(struct qk_method, type_id);
+    MEMBER(struct qk_method, name);
+    MEMBER(struct qk_method, request);
+    MEMBER(struct qk_method, reply);
+    MEMBER(struct qk_method, handler);
+}
+
+static void print_note(void)
+{
+    STRUCT(struct qk_note);
+    MEMBER(struct qk_note, owner_size);
+    MEMBER(struct qk_note, desc_size);
+    MEMBER(struct qk_note, type);
+    MEMBER(struct qk_note, owner);
+    MEMBER(struct qk_note, abi_major);
+    MEMBER(struct qk_note, abi_minor);
+    MEMBER(struct qk_note, flags);
+    MEMBER(struct qk_note, name);
+    MEMBER(struct qk_note, version);
+}
+
+static void print_services(void)
+{
+    STRUCT(struct qk_ref);
+    MEMBER(struct qk_ref, key);
+    MEMBER(struct qk_ref, key_len);
+    STRUCT(struct qk_turn);
+    MEMBER(struct qk_turn, host);
+    STRUCT(struct qk_host);
+    MEMBER(struct qk_host, abi);
+    MEMBER(struct qk_host, call);
+    MEMBER(struct qk_host, begin);
+    MEMBER(struct qk_host, await);
+    MEMBER(struct qk_host, send);
+    MEMBER(struct qk_host, alloc);
+    MEMBER(struct qk_host, vfail);
+    MEMBER(struct qk_host, error);
+    MEMBER(struct qk_host, self);
+    MEMBER(struct qk_host, caller);
+    MEMBER(struct qk_host, now_ms);
+    MEMBER(struct qk_host, remaining_ms);
+    MEMBER(struct qk_host, request_id);
+    MEMBER(struct qk_host, local);
+    MEMBER(struct qk_host, deactivate);
+    MEMBER(struct qk_host, yield);
+    MEMBER(struct qk_host, vlog);
+}
+
+static void print_values(void)
+{
+    VALUE(QK_ABI_MAJOR);
+    VALUE(QK_ABI_MINOR);
+    VALUE(QK_KEY_MAX);
+    VALUE(QK_NOTE_TYPE);
+    VALUE(QK_METHOD_ONE_WAY);
+    VALUE(QK_METHOD_READ_ONLY);
+    VALUE(QK_METHOD_INTERLEAVE_CHAIN);
+    VALUE(QK_METHOD_INTERLEAVE_ALWAYS);
+    VALUE(QK_TYPE_INTERLEAVE_CHAIN);
+    VALUE(QK_TYPE_INTERLEAVE_ALWAYS);
+    VALUE(QK_TYPE_INTERLEAVE_READS);
+    VALUE(QK_PLACE_HASH);
+    VALUE(QK_PLACE_RANDOM);
+    VALUE(QK_PLACE_PREFER_LOCAL);
+    VALUE(QK_PLACE_LEAST_LOADED);
+    VALUE(QK_PLACE_STATELESS);
+    VALUE(QK_DEACTIVATE_IDLE);
+    VALUE(QK_DEACTIVATE_REQUESTED);
+    VALUE(QK_DEACTIVATE_SHUTDOWN);
+    VALUE(QK_LOG_ERROR);
+    VALUE(QK_LOG_WARNING);
+    VALUE(QK_LOG_NOTICE);
+    VALUE(QK_LOG_INFO);
+    VALUE(QK_LOG_DEBUG);
+    VALUE(QK_APP_MIN);
+    VALUE(QK_APP_MAX);
+    TEXT(QK_NOTE_OWNER);
+    TEXT(QK_PLUGIN_SYMBOL);
+#define PRINT_STATUS(name, value, text, retry, may_have_run) VALUE(name);
+    QK_STATUS_MAP(PRINT_STATUS)
+#undef PRINT_STATUS
+}
+
+int main(void)
+{
+    print_descriptors();
+    print_note();
+    print_services();
+    print_values();
+    return 0;
+}

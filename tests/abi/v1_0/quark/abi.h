@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * The binary interface between a plugin and whatever runs it. Authors need only quark/actor.h; this file is for
+ * generated code and for hosts.
+ *
+ * Every struct that crosses the interface begins with struct qk_abi. A plugin loads where the major numbers are equal
+ * and its minor number is not above the host's; members are appended, never reordered. A handler must not change the
+ * floating-point control words (rounding mode, exception masks): a fiber switch does not save them.
+ */
+#ifndef QUARK_ABI_H
+#define QUARK_ABI_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <protobuf-c/protobuf-c.h>
+#include <quark/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QK_ABI_MAJOR 1
+#define QK_ABI_MINOR 0
+
+/** Head of every struct of the interface. */
+struct qk_abi {
+    uint16_t major;
+    uint16_t minor;
+    uint32_t size; /**< sizeof the whole struct, as its builder knew it */
+};
+
+#define QK_ABI_HEAD(type)                                  \
+    {                                                      \
+        QK_ABI_MAJOR, QK_ABI_MINOR, (uint32_t)sizeof(type) \
+    }
+
+struct qk_host;
+struct qk_pending;
+
+/** A turn: the handling of one message by one activation. Valid until the handler returns; its own thread only. */
+typedef struct qk_turn {
+    const struct qk_host *host; /**< the table of host services; the rest of a turn is the host's own */
+} qk_turn;
+
+/** The key of an actor. The bytes stay the caller's and are copied by whatever takes a reference. */
+struct qk_ref {
+    const char *key;
+    uint32_t key_len; /**< 1 to QK_KEY_MAX bytes, valid UTF-8 */
+};
+
+#define QK_KEY_MAX 512
+
+enum qk_method_flags {
+    QK_METHOD_ONE_WAY = 1u << 0,           /**< nobody waits for a reply */
+    QK_METHOD_READ_ONLY = 1u << 1,         /**< does not change the state */
+    QK_METHOD_INTERLEAVE_CHAIN = 1u << 2,  /**< runs while a turn of the activation waits in the same call chain */
+    QK_METHOD_INTERLEAVE_ALWAYS = 1u << 3, /**< runs while any turn of the activation waits */
+};
+
+/** The same for all methods of a type. The turns of one activation never run at the same time; turns that interleave
+ *  run while others wait for a reply. */
+enum qk_type_flags {
+    QK_TYPE_INTERLEAVE_CHAIN = 1u << 0,
+    QK_TYPE_INTERLEAVE_ALWAYS = 1u << 1,
+    QK_TYPE_INTERLEAVE_READS = 1u << 2, /**< read-only methods run while only read-only ones wait */
+};
+
+enum qk_placement {
+    QK_PLACE_HASH = 0,
+    QK_PLACE_RANDOM = 1,
+    QK_PLACE_PREFER_LOCAL = 2,
+    QK_PLACE_LEAST_LOADED = 3,
+    QK_PLACE_STATELESS = 4,
+};
+
+enum qk_deactivate_reason {
+    QK_DEACTIVATE_IDLE = 1,      /**< not called for the type's idle age */
+    QK_DEACTIVATE_REQUESTED = 2, /**< the actor or an administrator asked for it */
+    QK_DEACTIVATE_SHUTDOWN = 3,  /**< the silo stops */
+};
+
+/** A handler as the dispatch table holds it: `self` is the state message of the type, or NULL where it has none.
+ *  Returns 0 or more: the reply is sent; less than 0: the caller gets that status and no reply. */
+typedef int (*qk_handler_fn)(qk_turn *t, void *self, const ProtobufCMessage *request, ProtobufCMessage *reply);
+
+struct qk_method {
+    uint32_t id;          /**< FNV-1a (32 bits) of the name, or the number the author chose */
+    uint32_t flags;       /**< enum qk_method_flags */
+    uint32_t deadline_ms; /**< default for calls to it; 0: the caller's or the silo's default */
+    uint32_t reserved;
+    uint64_t type_id; /**< the type it belongs to */
+    const char *name; /**< as in the .proto */
+    const ProtobufCMessageDescriptor *request;
+    const ProtobufCMessageDescriptor *reply;
+    qk_handler_fn handler; /**< NULL in a plugin that only calls the type */
+};
+
+/** An actor type as its plugin declares it. */
+struct qk_type {
+    struct qk_abi abi;
+    uint64_t id;                             /**< FNV-1a (64 bits) of the name */
+    const char *name;                        /**< as used in addresses: counter */
+    const char *service;                     /**< full name of the service in the .proto: sample.Counter */
+    const ProtobufCMessageDescriptor *state; /**< NULL: no state message */
+    const struct qk_method *methods;         /**< sorted by id */
+    uint32_t n_methods;
+    uint32_t mailbox_max; /**< messages; 0: the silo's default */
+    uint32_t idle_ms;     /**< age at which an unused activation ends; 0: the silo's default */
+    uint32_t placement;   /**< enum qk_placement */
+    uint32_t flags;       /**< enum qk_type_flags */
+    uint32_t reserved;
+    int (*on_activate)(qk_turn *t, void *self); /**< NULL: none; less than 0 fails the call that activates */
+    void (*on_deactivate)(qk_turn *t, void *self, enum qk_deactivate_reason reason); /**< NULL: none */
+};
+
+/** What a plugin exports, as the one constant data symbol `quark_plugin`. */
+struct qk_plugin {
+    struct qk_abi abi;
+    const char *name;
+    const char *version;
+    const struct qk_type *const *types;
+    uint64_t n_types;
+    const uint8_t *schema; /**< serialised google.protobuf.FileDescriptorSet, imports included */
+    uint64_t schema_len;
+};
+
+#define QK_PLUGIN_SYMBOL "quark_plugin"
+
+/** The ELF note (section .note.quark, owner "Quark", type 1) that says what a file is before any of it runs. */
+#define QK_NOTE_OWNER       "Quark"
+#define QK_NOTE_TYPE        1u
+#define QK_NOTE_NAME_MAX    64 /**< with the terminating zero; names are [a-z][a-z0-9_-]* */
+#define QK_NOTE_VERSION_MAX 32 /**< with the terminating zero */
+
+struct qk_note {
+    uint32_t owner_size; /**< 6: "Quark" and its zero */
+    uint32_t desc_size;  /**< 104 */
+    uint32_t type;       /**< QK_NOTE_TYPE */
+    char owner[8];
+    uint16_t abi_major;
+    uint16_t abi_minor;
+    uint32_t flags; /**< 0 */
+    char name[QK_NOTE_NAME_MAX];
+    char version[QK_NOTE_VERSION_MAX];
+};
+
+enum qk_log_level {
+    QK_LOG_ERROR = 3, /**< the numbers are syslog's */
+    QK_LOG_WARNING = 4,
+    QK_LOG_NOTICE = 5,
+    QK_LOG_INFO = 6,
+    QK_LOG_DEBUG = 7,
+};
+
+/** Host services. quark/actor.h wraps each and documents it. */
+struct qk_host {
+    struct qk_abi abi;
+    int (*call)(qk_turn *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                const ProtobufCMessage *request, ProtobufCMessage *ret_reply);
+    int (*begin)(qk_turn *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                 const ProtobufCMessage *request, struct qk_pending **ret_pending);
+    int (*await)(qk_turn *t, struct qk_pending *pending, ProtobufCMessage *ret_reply);
+    int (*send)(qk_turn *t, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request);
+    void *(*alloc)(qk_turn *t, size_t size);
+    int (*vfail)(qk_turn *t, int status, const char *format, va_list args);
+    const char *(*error)(qk_turn *t);
+    struct qk_ref (*self)(qk_turn *t);
+    const char *(*caller)(qk_turn *t);
+    int64_t (*now_ms)(qk_turn *t);
+    int64_t (*remaining_ms)(qk_turn *t);
+    uint64_t (*request_id)(qk_turn *t);
+    void **(*local)(qk_turn *t);
+    void (*deactivate)(qk_turn *t);
+    int (*yield)(qk_turn *t);
+    void (*vlog)(qk_turn *t, enum qk_log_level level, const char *format, va_list args);
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

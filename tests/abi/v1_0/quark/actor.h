@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file
+ * What an actor's handler may do. Generated code includes this file.
+ *
+ * Every function here is called with the turn that the handler was given, on the thread that runs it, and not after
+ * the handler has returned. Functions marked "suspends" put the turn's fiber to sleep and free the thread; no other
+ * turn of the same activation runs meanwhile. Keep no pointer to a thread-local variable across such a call.
+ */
+#ifndef QUARK_ACTOR_H
+#define QUARK_ACTOR_H
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <quark/abi.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wshadow" /* the function and the struct of one name are meant */
+#endif
+
+/** Reference to the actor with the key `key`, a C string that stays the caller's. */
+static inline struct qk_ref qk_ref(const char *key)
+{
+    struct qk_ref r;
+    r.key = key;
+    r.key_len = key != NULL ? (uint32_t)strlen(key) : 0;
+    return r;
+}
+
+#if defined(__cplusplus) && defined(__GNUC__)
+#pragma GCC diagnostic pop
+#endif
+
+/** Reference to the actor whose key is `len` bytes at `key`. */
+static inline struct qk_ref qk_ref_bytes(const char *key, size_t len)
+{
+    struct qk_ref r;
+    r.key = key;
+    r.key_len = len > UINT32_MAX ? UINT32_MAX : (uint32_t)len;
+    return r;
+}
+
+/** Memory from the turn's arena, `size` bytes, zeroed, aligned for any type. It goes when the turn ends; never free
+ *  it. NULL when the turn has used QK_TURN_ARENA_MAX. */
+static inline void *qk_alloc(qk_turn *t, size_t size)
+{
+    return t->host->alloc(t, size);
+}
+
+/** A copy of the C string `s` in the turn's arena; NULL as qk_alloc(). */
+static inline char *qk_strdup(qk_turn *t, const char *s)
+{
+    size_t n = strlen(s) + 1;
+    char *copy = (char *)t->host->alloc(t, n);
+    return copy != NULL ? (char *)memcpy(copy, s, n) : NULL;
+}
+
+/**
+ * Puts a copy of `value` (NULL: "") into a string member of the state and frees what was there.
+ *
+ * Members of the state belong to the activation and are made with malloc; an empty string is a constant that must not
+ * be freed, which this function knows. Returns 0, or -ENOMEM with the member as it was. Any thread.
+ */
+static inline int qk_set_string(char **member, const char *value)
+{
+    size_t n = value != NULL ? strlen(value) + 1 : 1;
+    char *copy = (char *)malloc(n);
+    if (copy == NULL)
+        return -ENOMEM;
+    memcpy(copy, value != NULL ? value : "", n);
+    if (*member != (char *)protobuf_c_empty_string)
+        free(*member);
+    *member = copy;
+    return 0;
+}
+
+/** Sets the message that travels with the error `status` and returns `status`: `return qk_fail(t, QK_APP(1), ...)`.
+ *  The text is cut at QK_ERROR_TEXT_MAX bytes. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static inline int
+qk_fail(qk_turn *t, int status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    status = t->host->vfail(t, status, format, args);
+    va_end(args);
+    return status;
+}
+
+/** The message that came with the last call of this turn that failed; "" when none did. Valid until the next call. */
+static inline const char *qk_error(qk_turn *t)
+{
+    return t->host->error(t);
+}
+
+/** The actor's own key. Valid until the turn ends; followed by a zero byte. */
+static inline struct qk_ref qk_self(qk_turn *t)
+{
+    return t->host->self(t);
+}
+
+/** Who sent this message: "type/key" of an actor, "client" for a call from outside. Valid until the turn ends. */
+static inline const char *qk_caller(qk_turn *t)
+{
+    return t->host->caller(t);
+}
+
+/** Wall-clock time of the host in milliseconds since 1970, as a test may have set it. */
+static inline int64_t qk_now_ms(qk_turn *t)
+{
+    return t->host->now_ms(t);
+}
+
+/** Milliseconds until the deadline of this turn's message; 0 when it has passed. */
+static inline int64_t qk_remaining_ms(qk_turn *t)
+{
+    return t->host->remaining_ms(t);
+}
+
+/** Id of the outermost request that this turn works for; the same in every call made on its way. */
+static inline uint64_t qk_request_id(qk_turn *t)
+{
+    return t->host->request_id(t);
+}
+
+/** A pointer of the author's own for each activation, NULL at first; what it points to is released in on_deactivate. */
+static inline void **qk_local(qk_turn *t)
+{
+    return t->host->local(t);
+}
+
+/** Asks that the activation end after this turn (messages that wait activate it anew). */
+static inline void qk_deactivate(qk_turn *t)
+{
+    t->host->deactivate(t);
+}
+
+/** Suspends: lets other activations of the thread run before the handler goes on. 0, or QK_ECANCELLED when the silo
+ *  stops. */
+static inline int qk_yield(qk_turn *t)
+{
+    return t->host->yield(t);
+}
+
+/** Writes to the host's log with the actor's name and the request id. The text is cut at QK_LOG_TEXT_MAX bytes. */
+#if defined(__GNUC__)
+__attribute__((format(printf, 3, 4)))
+#endif
+static inline void
+qk_log(qk_turn *t, enum qk_log_level level, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    t->host->vlog(t, level, format, args);
+    va_end(args);
+}
+
+/**
+ * Suspends until the reply of a call comes. Generated proxies (`counter_add_call`) wrap it with the right types.
+ *
+ * @param m the method; static data of the caller's plugin
+ * @param to the actor; its bytes may go once the function returns
+ * @param timeout_ms how long to wait; 0: what is left of the turn's deadline or the method's default, the shorter
+ * @param request stays the caller's; copied
+ * @param ret_reply written on success only; its strings and sub-messages lie in the turn's arena. NULL: not wanted
+ * @return 0 or more as the handler returned; QK_ETIMEDOUT, QK_ENOTFOUND, QK_EOVERLOADED, QK_EUNAVAILABLE, QK_EINVALID,
+ *         QK_ETOOBIG, QK_EACTIVATE, QK_ENOMEMORY or what the handler failed with; text in qk_error()
+ */
+static inline int qk_call(qk_turn *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                          const ProtobufCMessage *request, ProtobufCMessage *ret_reply)
+{
+    return t->host->call(t, m, to, timeout_ms, request, ret_reply);
+}
+
+/** Starts a call without waiting for its reply (it suspends only while the callee's mailbox is full). The pending call
+ *  belongs to the turn: qk_await() ends it, or the turn's end abandons it. Parameters and errors as qk_call(). */
+static inline int qk_begin(qk_turn *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                           const ProtobufCMessage *request, struct qk_pending **ret_pending)
+{
+    return t->host->begin(t, m, to, timeout_ms, request, ret_pending);
+}
+
+/** Suspends until the reply of a begun call comes; ends the pending call in every case. Returns as qk_call(). */
+static inline int qk_await(qk_turn *t, struct qk_pending *pending, ProtobufCMessage *ret_reply)
+{
+    return t->host->await(t, pending, ret_reply);
+}
+
+/** Sends a message that nobody answers. 0: the message is in the mailbox (suspends while that is full); else as
+ *  qk_call(). Messages of one sender to one actor arrive in the order they were sent. */
+static inline int qk_send(qk_turn *t, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request)
+{
+    return t->host->send(t, m, to, request);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
