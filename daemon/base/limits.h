@@ -15,6 +15,7 @@
 #define QK_LOG_TEXT_MAX   4096       /* bytes of one log line */
 #define QK_TURN_ARENA_MAX (64 << 20) /* bytes that one turn may allocate */
 #define QK_MAILBOX_LIMIT  16384      /* the largest mailbox that a type may ask for */
+#define QK_TIMERS_MAX     16384      /* timers of one activation */
 #define QK_CHAIN_MAX      64         /* actors that wait for one another in one call chain */
 
 /* Plugins. */

@@ -87,6 +87,7 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     act->queue_next = NULL;
     act->local = NULL;
     act->waiters = NULL;
+    act->timers = NULL;
     act->ender = NULL;
     act->key_len = (uint16_t)key_len;
     act->done = 0;
@@ -94,6 +95,7 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     atomic_store_explicit(&act->exclusive, 0, memory_order_relaxed);
     act->ending = 0;
     act->left = 0;
+    act->used = false;
     atomic_store_explicit(&act->fiber, NULL, memory_order_relaxed);
     atomic_store_explicit(&act->turns, 0, memory_order_relaxed);
     atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
@@ -159,26 +161,38 @@ struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const
     return act;
 }
 
-/* What waits in a mailbox that was just closed, oldest first, and how much that is. */
-static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count)
+/* What waits in a mailbox that was just closed, oldest first, and how much that is. Ticks end with the activation, so
+ * they come back by themselves. */
+static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count, struct qk_link **ret_ticks)
 {
     struct qk_link *first = act->batch;
     struct qk_link **last = &first;
-    uint32_t count = 0;
-    for (; *last != NULL; last = &(*last)->next)
-        count++;
+    while (*last != NULL)
+        last = &(*last)->next;
     *last = qk_mailbox_take(&act->mailbox);
-    for (; *last != NULL; last = &(*last)->next)
-        count++;
     act->batch = NULL;
-    *ret_count = count;
+    *ret_ticks = NULL;
+    *ret_count = 0;
+    for (last = &first; *last != NULL;) {
+        struct qk_link *link = *last;
+        if (((struct qk_msg *)link)->kind == QK_MSG_TICK) {
+            *last = link->next;
+            link->next = *ret_ticks;
+            *ret_ticks = link;
+        } else {
+            last = &link->next;
+            (*ret_count)++;
+        }
+    }
     return first;
 }
 
 struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor)
 {
     struct qk_shard *shard = shard_of(w->rt, act->hash);
+    struct qk_link *ticks;
     uint32_t count;
+    qk_timers_end_all(w, act);
     qk_spin_lock(&shard->lock);
     qk_table_remove(shard, act);
     qk_act_move(act, QK_PHASE_DEAD);
@@ -186,7 +200,7 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
     atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_CLOSED, memory_order_acq_rel);
     atomic_fetch_sub_explicit(&w->rt->activations, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&w->counts[act->type->index].activations, 1, memory_order_relaxed);
-    struct qk_link *rest = take_rest(act, &count);
+    struct qk_link *rest = take_rest(act, &count, &ticks);
     if (ret_successor != NULL && rest != NULL) {
         struct qk_act *next = insert(w, shard, act->type, qk_act_key(act), act->key_len, act->hash);
         if (next != NULL) {
@@ -197,6 +211,11 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
         *ret_successor = next;
     }
     qk_spin_unlock(&shard->lock);
+    while (ticks != NULL) {
+        struct qk_msg *tick = (struct qk_msg *)ticks;
+        ticks = ticks->next;
+        qk_timers_drop(w, tick);
+    }
     return rest;
 }
 

@@ -103,7 +103,7 @@ static bool end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
 static int wait_for_room(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_ns)
 {
     struct qk_worker *w = t->worker;
-    struct qk_waiter waiter = {.fiber = t->fiber, .act = act, .deadline = {.waiter = true}};
+    struct qk_waiter waiter = {.fiber = t->fiber, .act = act, .deadline = {.kind = QK_DEADLINE_ROOM}};
     struct qk_spin *lock = stripe_of(w->rt, act);
     qk_spin_lock(lock);
     if (!mark_waited(act, act->type->mailbox_max)) {
@@ -457,10 +457,9 @@ void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg)
         qk_worker_ready(w, p->fiber);
 }
 
-void qk_call_expired(struct qk_worker *w, struct qk_timer *timer)
+void qk_call_expired(struct qk_worker *w, struct qk_deadline *deadline)
 {
-    struct qk_deadline *deadline = (struct qk_deadline *)timer;
-    if (deadline->waiter) {
+    if (deadline->kind == QK_DEADLINE_ROOM) {
         end_wait(w, (struct qk_waiter *)((uint8_t *)deadline - offsetof(struct qk_waiter, deadline)), QK_ETIMEDOUT);
         return;
     }
@@ -546,6 +545,19 @@ static int host_cancelled(qk_turn *turn)
     return t->cancelled || config->now_ns(config->clock_arg) >= t->deadline_ns;
 }
 
+static int host_timer_start(qk_turn *turn, const struct qk_method *m, int64_t due_ms, int64_t period_ms, uint32_t flags,
+                            const ProtobufCMessage *request, uint64_t *ret_id)
+{
+    const char *why;
+    int rc = qk_timers_start(state_of(turn), m, due_ms, period_ms, flags, request, ret_id, &why);
+    return rc < 0 ? refuse(state_of(turn), rc, why) : 0;
+}
+
+static int host_timer_cancel(qk_turn *turn, uint64_t id)
+{
+    return qk_timers_cancel(state_of(turn), id);
+}
+
 static uint64_t host_request_id(qk_turn *turn)
 {
     return state_of(turn)->request_id;
@@ -605,4 +617,6 @@ const struct qk_host qk_host_table = {
     .yield = host_yield,
     .vlog = host_vlog,
     .cancelled = host_cancelled,
+    .timer_start = host_timer_start,
+    .timer_cancel = host_timer_cancel,
 };

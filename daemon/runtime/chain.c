@@ -64,7 +64,7 @@ void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const st
 /* Whether a message may begin a turn while others of the activation wait. */
 static bool may_interleave(const struct qk_act *act, const struct qk_msg *msg)
 {
-    if (act->ending != 0)
+    if (act->ending != 0 || msg->kind == QK_MSG_TICK)
         return false;
     uint8_t interleave = msg->method->interleave;
     if ((interleave & QK_INTERLEAVE_ALWAYS) != 0)

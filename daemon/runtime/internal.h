@@ -32,10 +32,16 @@ struct qk_worker;
 struct qk_act;
 struct qk_fiber;
 
-/* A deadline in a worker's wheel: of a call, or of a fiber that waits for room. */
+/* Something that is due in a worker's wheel. */
 struct qk_deadline {
     struct qk_timer timer; /* first */
-    bool waiter;           /* it lies in a qk_waiter, else in a qk_msg */
+    uint8_t kind;
+};
+
+enum qk_deadline_kind {
+    QK_DEADLINE_CALL = 0, /* it lies in a qk_msg */
+    QK_DEADLINE_ROOM,     /* in a qk_waiter */
+    QK_DEADLINE_TICK,     /* in a qk_ticker */
 };
 
 /* ---- types (types.c) */
@@ -92,6 +98,7 @@ enum qk_msg_kind {
     QK_MSG_CALL = 1,  /* from an activation that wants the reply */
     QK_MSG_SEND = 2,  /* from an activation, one way */
     QK_MSG_FRAME = 3, /* from the port */
+    QK_MSG_TICK = 4,  /* from a timer of the activation */
 };
 
 /* QK_LIFE_RUNNING plus a worker's index: the turn is suspended there, or was once. */
@@ -102,6 +109,7 @@ enum qk_memo_kind {
     QK_MEMO_ABANDONED = 1, /* in a qk_msg: its caller does not wait any more */
     QK_MEMO_GONE,          /* a qk_gone: a client does not */
     QK_MEMO_DEADLOCK,      /* a qk_verdict */
+    QK_MEMO_TIMER,         /* a qk_ticker: it has ended */
 };
 
 struct qk_memo {
@@ -119,15 +127,18 @@ struct qk_msg {
     bool out_of_memory;
     uint8_t chain_len;
     int32_t status;
-    bool finished;               /* an abandoned one whose turn is over: the memo frees it */
-    bool told;                   /* the memo has come: the end of the turn frees it */
-    atomic_uint life;            /* who comes second, caller or callee, frees the message */
-    struct qk_memo memo;         /* to the worker of a turn that is suspended, when its caller gives up */
-    struct qk_fiber *runner;     /* that turn's; its worker only */
-    uint32_t reply_size;         /* of a foreign reply, packed at `reply` */
-    struct qk_worker *owner;     /* whose memory it is */
-    struct qk_worker *home;      /* where the caller waits */
-    struct qk_pending *pending;  /* the caller's; NULL once it does not care. The caller's worker only */
+    bool finished;           /* an abandoned one whose turn is over: the memo frees it */
+    bool told;               /* the memo has come: the end of the turn frees it */
+    atomic_uint life;        /* who comes second, caller or callee, frees the message */
+    struct qk_memo memo;     /* to the worker of a turn that is suspended, when its caller gives up */
+    struct qk_fiber *runner; /* that turn's; its worker only */
+    uint32_t reply_size;     /* of a foreign reply, packed at `reply` */
+    struct qk_worker *owner; /* whose memory it is */
+    struct qk_worker *home;  /* where the caller waits */
+    union {
+        struct qk_pending *pending; /* the caller's; NULL once it does not care. The caller's worker only */
+        struct qk_ticker *ticker;   /* of a tick */
+    };
     struct qk_deadline deadline; /* in the wheel of `home` */
     const struct qk_rt_method *method;
     struct qk_rt_type *type;
@@ -190,7 +201,11 @@ struct qk_act {
     _Atomic uint64_t mailbox;
     struct qk_link *batch;    /* taken out of the mailbox, oldest first */
     struct qk_link *deferred; /* taken out before those, and not to be run until the turns that wait are over */
-    struct qk_link **deferred_last;
+    union {
+        struct qk_link **deferred_last;
+        uint64_t stamp; /* epoch in which it was retired */
+    };
+    struct qk_timers *timers; /* NULL: never had one */
     struct qk_rt_type *type;
     uint8_t *body; /* the state, then the key and a zero */
     uint64_t hash;
@@ -199,7 +214,6 @@ struct qk_act {
     struct qk_waiter *waiters;        /* fibers that wait for room; under the stripe's lock */
     _Atomic(struct qk_fiber *) fiber; /* with a turn that runs or is suspended */
     struct qk_port_frame *ender;      /* the frame that asked for the end; answered then */
-    uint64_t stamp;                   /* epoch in which it was retired */
     _Atomic uint32_t used_ms;
     _Atomic uint32_t turns;
     uint16_t key_len;
@@ -209,6 +223,7 @@ struct qk_act {
     _Atomic uint8_t phase;
     uint8_t ending; /* enum qk_deactivate_reason: it has to end */
     uint8_t left;   /* of the budget */
+    bool used;      /* by something that keeps it active, since it last rested */
 } QK_CACHE_ALIGNED;
 
 struct qk_slot {
@@ -383,7 +398,7 @@ extern const struct qk_host qk_host_table;
 void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg);
 
 /* The deadline of a pending call, or of a wait for room, has passed. */
-void qk_call_expired(struct qk_worker *w, struct qk_timer *timer);
+void qk_call_expired(struct qk_worker *w, struct qk_deadline *deadline);
 
 /* Ends what a suspended fiber waits for; false when it waits for nothing, or that has just come. */
 bool qk_call_interrupt(struct qk_worker *w, struct qk_fiber *fiber, int status, const char *text);
@@ -409,6 +424,28 @@ void qk_cancel_abandon(struct qk_worker *w, struct qk_msg *msg);
 /* The client of all calls of this origin, or of the one with this id, has gone. Any worker. */
 void qk_cancel_origin(struct qk_worker *w, const void *origin, uint64_t call_id);
 void qk_cancel_told(struct qk_worker *w, struct qk_memo *memo);
+
+/* ---- timers of activations (timers.c); on the worker that holds the activation where nothing else is said */
+
+/* As qk_timer_start(); why not comes back too. On the fiber. */
+int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms,
+                    uint32_t flags, const ProtobufCMessage *request, uint64_t *ret_id, const char **ret_why);
+int qk_timers_cancel(struct qk_turn_state *t, uint64_t id);
+void qk_timers_end_all(struct qk_worker *w, struct qk_act *act);
+
+/* A timer of this worker's wheel is due, or another worker has ended it. */
+void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline);
+void qk_timers_told(struct qk_worker *w, struct qk_memo *memo);
+
+/* The tick becomes a turn; false when its timer has ended, and the message is to be dropped. */
+bool qk_timers_begin(struct qk_msg *msg);
+bool qk_timers_keeps_active(const struct qk_msg *msg);
+
+/* Frees the message of a tick and its timer, which has ended. Any worker. */
+void qk_timers_drop(struct qk_worker *w, struct qk_msg *msg);
+
+/* The turn of a tick is over. */
+void qk_timers_complete(struct qk_worker *w, struct qk_msg *msg);
 
 /* ---- finding actors that wait for one another (deadlock.c) */
 

@@ -132,6 +132,8 @@ int qk_runtime_destroy(struct qk_runtime *rt)
     if (rt == NULL)
         return 0;
     uint64_t left = (uint64_t)atomic_load(&rt->activations) + qk_runtime_busy(rt);
+    for (uint32_t i = 0; i < rt->n_workers; i++)
+        qk_worker_take_memos(rt->workers[i]);
     for (uint32_t i = 0; i < rt->n_workers; i++) {
         left += atomic_load(&rt->workers[i]->n_suspended);
         qk_act_reclaim(rt->workers[i]);

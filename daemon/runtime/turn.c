@@ -131,6 +131,9 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
     case QK_MSG_SEND:
         qk_msg_destroy(w, msg);
         break;
+    case QK_MSG_TICK:
+        qk_timers_complete(w, msg);
+        break;
     case QK_MSG_FRAME:
         if (msg->one_way)
             qk_port_frame_destroy(msg->frame);
@@ -219,7 +222,7 @@ static void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
     if (t->status < 0) {
         bool told = t->fail_text != NULL && t->fail_status == t->status;
         const char *text = told ? t->fail_text : "";
-        if (msg->kind != QK_MSG_SEND)
+        if (msg->kind == QK_MSG_CALL || msg->kind == QK_MSG_FRAME)
             msg->text = *text != '\0' ? keep_text(msg, text) : "";
     } else if (msg->kind == QK_MSG_CALL) {
         const struct qk_rt_method *m = t->method;
@@ -498,6 +501,16 @@ static enum next run_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_
 
 static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
 {
+    if (qk_unlikely(msg->kind == QK_MSG_TICK)) {
+        act->used = act->used || qk_timers_keeps_active(msg);
+        if (!qk_timers_begin(msg)) {
+            qk_timers_drop(w, msg);
+            act->done++;
+            return GO_ON;
+        }
+    } else {
+        act->used = true;
+    }
     if (qk_unlikely(msg->kind == QK_MSG_CALL &&
                     atomic_load_explicit(&msg->life, memory_order_relaxed) == QK_LIFE_ABANDONED)) {
         qk_msg_fail(w, msg, QK_ECANCELLED, "");
@@ -542,7 +555,9 @@ static bool rest(struct qk_worker *w, struct qk_act *act)
     uint64_t before;
     uint32_t done = act->done;
     act->done = 0;
-    atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
+    if (qk_likely(act->used))
+        atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
+    act->used = false;
     bool rests = qk_mailbox_rest(&act->mailbox, done, &before);
     if (qk_unlikely((before & QK_MAILBOX_WAITERS) != 0))
         qk_call_wake_waiters(w, act, done != 0 ? done : 1);
@@ -567,6 +582,7 @@ static enum next end_if_asked(struct qk_worker *w, struct qk_act *act)
         bury(w, act);
         return LEAVE;
     }
+    qk_timers_end_all(w, act);
     qk_act_move(act, QK_PHASE_DEACTIVATING);
     return run_hook(w, act, QK_TURN_DEACTIVATE);
 }

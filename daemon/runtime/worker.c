@@ -143,6 +143,8 @@ void qk_worker_take_memos(struct qk_worker *w)
         struct qk_memo *next = memo->next;
         if (memo->kind == QK_MEMO_DEADLOCK)
             qk_deadlock_told(w, memo);
+        else if (memo->kind == QK_MEMO_TIMER)
+            qk_timers_told(w, memo);
         else
             qk_cancel_told(w, memo);
         memo = next;
@@ -214,8 +216,13 @@ static void fire_timers(struct qk_worker *w)
 {
     qk_wheel_advance(&w->wheel, w->now_ns / QK_TICK_NS);
     struct qk_timer *timer;
-    while ((timer = qk_wheel_pop(&w->wheel)) != NULL)
-        qk_call_expired(w, timer);
+    while ((timer = qk_wheel_pop(&w->wheel)) != NULL) {
+        struct qk_deadline *deadline = (struct qk_deadline *)timer;
+        if (deadline->kind == QK_DEADLINE_TICK)
+            qk_timers_due(w, deadline);
+        else
+            qk_call_expired(w, deadline);
+    }
 }
 
 static void online(struct qk_worker *w)

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Timers of activations. A tick is a message to the activation itself, so it is a turn like any other and overlaps
+ * none; a periodic timer starts again when its tick is over, so it never queues twice.
+ *
+ *   ARMED    in the wheel of one worker, not always the one that runs the activation
+ *   QUEUED   its tick waits in the mailbox
+ *   RUNNING  its tick is a turn
+ *   ENDED    cancelled, or the activation ends: whoever holds it next frees it
+ *
+ * Who ends an ARMED timer of another worker leaves that worker a memo. One that is due at the same moment is taken by
+ * one exchange: of the two sides, the one that changed the state first leaves the timer to the other.
+ */
+#include "runtime/internal.h"
+
+#include <stdlib.h>
+#include "wire/message.h"
+
+enum state { FREE = 0, ARMED, QUEUED, RUNNING, ENDED };
+
+struct qk_ticker {
+    struct qk_deadline deadline; /* first */
+    struct qk_memo memo;
+    struct qk_worker *worker; /* whose wheel it is in */
+    struct qk_act *act;
+    const struct qk_rt_method *method;
+    ProtobufCMessage *request;
+    int64_t due; /* tick */
+    int64_t period;
+    uint64_t request_id;
+    uint32_t slot;
+    atomic_uint state;
+    bool keeps_active;
+    struct qk_arena arena; /* the request */
+};
+
+struct qk_timer_slot {
+    struct qk_ticker *ticker; /* NULL: free */
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+/* The timers of one activation; its holder only. */
+struct qk_timers {
+    uint32_t count;
+    uint32_t room;
+    uint32_t free_slot; /* room: none */
+    struct qk_timer_slot *slots;
+};
+
+static void ticker_free(struct qk_ticker *tm)
+{
+    qk_arena_finish(&tm->arena);
+    free(tm);
+}
+
+/* ---- the slots of an activation */
+
+static bool grow(struct qk_timers *timers)
+{
+    uint32_t room = timers->room != 0 ? timers->room * 2 : 4;
+    struct qk_timer_slot *slots = realloc(timers->slots, room * sizeof(*slots));
+    if (slots == NULL)
+        return false;
+    for (uint32_t i = timers->room; i < room; i++)
+        slots[i] = (struct qk_timer_slot){.next_free = i + 1};
+    timers->slots = slots;
+    timers->free_slot = timers->room;
+    timers->room = room;
+    return true;
+}
+
+static bool take_slot(struct qk_act *act, struct qk_ticker *tm)
+{
+    struct qk_timers *timers = act->timers;
+    if (timers == NULL) {
+        timers = act->timers = calloc(1, sizeof(*timers));
+        if (timers == NULL)
+            return false;
+    }
+    if (timers->free_slot == timers->room && !grow(timers))
+        return false;
+    tm->slot = timers->free_slot;
+    struct qk_timer_slot *slot = &timers->slots[tm->slot];
+    timers->free_slot = slot->next_free;
+    slot->ticker = tm;
+    slot->generation++;
+    timers->count++;
+    return true;
+}
+
+static void leave_slot(struct qk_act *act, const struct qk_ticker *tm)
+{
+    struct qk_timers *timers = act->timers;
+    struct qk_timer_slot *slot = &timers->slots[tm->slot];
+    slot->ticker = NULL;
+    slot->next_free = timers->free_slot;
+    timers->free_slot = tm->slot;
+    timers->count--;
+}
+
+static uint64_t id_of(const struct qk_act *act, const struct qk_ticker *tm)
+{
+    return (uint64_t)act->timers->slots[tm->slot].generation << 32 | tm->slot;
+}
+
+/* ---- starting */
+
+static int make(struct qk_turn_state *t, const struct qk_rt_method *method, const ProtobufCMessage *request,
+                struct qk_ticker **ret_ticker)
+{
+    struct qk_ticker *tm = calloc(1, sizeof(*tm));
+    if (tm == NULL)
+        return QK_ENOMEMORY;
+    qk_arena_init(&tm->arena, QK_TURN_ARENA_MAX);
+    const ProtobufCMessageDescriptor *desc = method->desc->request;
+    tm->request = qk_arena_alloc(&tm->arena, desc->sizeof_message);
+    int rc = tm->request != NULL ? qk_message_copy(desc, request, tm->request, &tm->arena) : QK_ENOMEMORY;
+    if (rc == 0 && !take_slot(t->act, tm))
+        rc = QK_ENOMEMORY;
+    if (rc < 0) {
+        ticker_free(tm);
+        return rc;
+    }
+    tm->deadline.kind = QK_DEADLINE_TICK;
+    tm->method = method;
+    tm->act = t->act;
+    tm->request_id = t->request_id;
+    *ret_ticker = tm;
+    return 0;
+}
+
+static void arm(struct qk_worker *w, struct qk_ticker *tm)
+{
+    tm->worker = w;
+    atomic_store_explicit(&tm->state, ARMED, memory_order_release);
+    qk_wheel_start(&w->wheel, &tm->deadline.timer, tm->due);
+}
+
+static int64_t to_ticks(int64_t ms)
+{
+    const int64_t each = QK_TICK_NS / 1000000;
+    return ms < INT64_MAX / 4 ? ms / each : INT64_MAX / 4;
+}
+
+int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms,
+                    uint32_t flags, const ProtobufCMessage *request, uint64_t *ret_id, const char **ret_why)
+{
+    struct qk_act *act = t->act;
+    const struct qk_rt_method *method = m->type_id == act->type->id ? qk_type_method(act->type, m->id) : NULL;
+    *ret_why = "a timer calls a method of the actor's own type, with a request of the method's";
+    if (method == NULL || request == NULL || request->descriptor != method->desc->request || due_ms < 0 ||
+        period_ms < 0)
+        return QK_EINVALID;
+    *ret_why = "the activation ends";
+    if (t->what == QK_TURN_DEACTIVATE)
+        return QK_ESTATE;
+    *ret_why = "an activation has 16,384 timers at most";
+    if (act->timers != NULL && act->timers->count >= QK_TIMERS_MAX)
+        return QK_EOVERLOADED;
+    *ret_why = "out of memory, or the request is too large or too deep";
+    struct qk_ticker *tm;
+    int rc = make(t, method, request, &tm);
+    if (rc < 0)
+        return rc;
+    struct qk_worker *w = t->worker;
+    tm->keeps_active = (flags & QK_TIMER_KEEPS_ACTIVE) != 0;
+    tm->period = period_ms > 0 ? to_ticks(period_ms) : 0;
+    /* Rounded up, so that it is never early. */
+    tm->due = (w->now_ns + QK_TICK_NS - 1) / QK_TICK_NS + to_ticks(due_ms);
+    arm(w, tm);
+    if (ret_id != NULL)
+        *ret_id = id_of(act, tm);
+    return 0;
+}
+
+/* ---- ending */
+
+/* Ends a timer that has left its slot. */
+static void end(struct qk_worker *w, struct qk_ticker *tm)
+{
+    if (atomic_exchange_explicit(&tm->state, ENDED, memory_order_acq_rel) != ARMED)
+        return; /* its tick frees it */
+    if (tm->worker == w) {
+        qk_wheel_cancel(&w->wheel, &tm->deadline.timer);
+        ticker_free(tm);
+        return;
+    }
+    tm->memo.kind = QK_MEMO_TIMER;
+    qk_worker_tell(w, tm->worker, &tm->memo);
+}
+
+int qk_timers_cancel(struct qk_turn_state *t, uint64_t id)
+{
+    const struct qk_timers *timers = t->act->timers;
+    uint32_t slot = (uint32_t)id;
+    if (timers == NULL || slot >= timers->room || timers->slots[slot].ticker == NULL ||
+        timers->slots[slot].generation != (uint32_t)(id >> 32))
+        return QK_ENOTFOUND;
+    struct qk_ticker *tm = timers->slots[slot].ticker;
+    leave_slot(t->act, tm);
+    end(t->worker, tm);
+    return 0;
+}
+
+void qk_timers_end_all(struct qk_worker *w, struct qk_act *act)
+{
+    struct qk_timers *timers = act->timers;
+    if (qk_likely(timers == NULL))
+        return;
+    for (uint32_t i = 0; i < timers->room; i++) {
+        if (timers->slots[i].ticker != NULL)
+            end(w, timers->slots[i].ticker);
+    }
+    free(timers->slots);
+    free(timers);
+    act->timers = NULL;
+}
+
+void qk_timers_told(struct qk_worker *w, struct qk_memo *memo)
+{
+    struct qk_ticker *tm = (struct qk_ticker *)((uint8_t *)memo - offsetof(struct qk_ticker, memo));
+    qk_wheel_cancel(&w->wheel, &tm->deadline.timer);
+    ticker_free(tm);
+}
+
+/* ---- ticks */
+
+void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
+{
+    struct qk_ticker *tm = (struct qk_ticker *)deadline;
+    unsigned armed = ARMED;
+    if (!atomic_compare_exchange_strong_explicit(&tm->state, &armed, QUEUED, memory_order_acq_rel,
+                                                 memory_order_acquire))
+        return; /* a memo that frees it is on its way */
+    /* It was ARMED, so the activation is not yet gone; its memory stays until this worker's next round. */
+    struct qk_act *act = tm->act;
+    struct qk_msg *msg = qk_msg_create(w, QK_MSG_TICK, 0);
+    if (msg == NULL) {
+        tm->due = w->now_ns / QK_TICK_NS + 10;
+        arm(w, tm);
+        return;
+    }
+    msg->type = act->type;
+    msg->method = tm->method;
+    msg->called = tm->method->desc;
+    msg->ticker = tm;
+    msg->request = tm->request;
+    msg->sender = "timer";
+    msg->request_id = tm->request_id;
+    msg->sent_ns = w->now_ns;
+    uint32_t timeout_ms =
+        tm->method->desc->deadline_ms != 0 ? tm->method->desc->deadline_ms : w->rt->config.default_timeout_ms;
+    msg->deadline_ns = w->now_ns + (int64_t)timeout_ms * 1000000;
+    /* Timers are bounded in number, so their ticks need no other bound. */
+    enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, QK_MAILBOX_COUNT_MAX);
+    if (pushed == QK_PUSHED_SCHEDULE)
+        qk_worker_schedule(w, act, false);
+    else if (pushed != QK_PUSHED)
+        qk_timers_drop(w, msg);
+}
+
+bool qk_timers_begin(struct qk_msg *msg)
+{
+    unsigned queued = QUEUED;
+    return atomic_compare_exchange_strong_explicit(&msg->ticker->state, &queued, RUNNING, memory_order_acq_rel,
+                                                   memory_order_acquire);
+}
+
+bool qk_timers_keeps_active(const struct qk_msg *msg)
+{
+    return msg->ticker->keeps_active;
+}
+
+void qk_timers_drop(struct qk_worker *w, struct qk_msg *msg)
+{
+    ticker_free(msg->ticker);
+    qk_msg_destroy(w, msg);
+}
+
+void qk_timers_complete(struct qk_worker *w, struct qk_msg *msg)
+{
+    struct qk_ticker *tm = msg->ticker;
+    bool ended = atomic_load_explicit(&tm->state, memory_order_acquire) == ENDED;
+    if (!ended && tm->period == 0) {
+        leave_slot(tm->act, tm);
+        ended = true;
+    }
+    if (ended) {
+        qk_timers_drop(w, msg);
+        return;
+    }
+    /* On the beat that it was started with, without making up for beats that were missed. */
+    qk_worker_read_clock(w);
+    int64_t now = w->now_ns / QK_TICK_NS;
+    tm->due += tm->period;
+    if (tm->due <= now)
+        tm->due += (now - tm->due) / tm->period * tm->period + tm->period;
+    qk_msg_destroy(w, msg);
+    arm(w, tm);
+}
