@@ -48,8 +48,9 @@ static int unknown_option(FILE *err, const char *given, const struct qk_command 
         n++;
     }
     words[n] = NULL;
-    snprintf(word, sizeof(word), "%.*s", (int)strcspn(given, "="), given);
-    const char *near = strncmp(given, "--", 2) == 0 ? qk_suggest(word, words) : NULL;
+    snprintf(word, sizeof(word), "%s", given != NULL ? given : "");
+    word[strcspn(word, "=")] = '\0';
+    const char *near = strncmp(word, "--", 2) == 0 ? qk_suggest(word, words) : NULL;
     /* An abbreviation of one option is meant for it. */
     for (unsigned i = 0; near == NULL && strlen(word) > 3 && i < n; i++) {
         if (strncmp(words[i], word, strlen(word)) == 0)
@@ -92,6 +93,19 @@ static int option_by_letter(uint64_t mask, int letter)
     return -1;
 }
 
+/* An option that lacks its value, or has one although it takes none. */
+static int wrong_value(FILE *err, int id, bool lacks)
+{
+    char message[100];
+    const struct qk_option *o = &qk_options[id];
+    if (!lacks) {
+        snprintf(message, sizeof(message), "option `--%s` takes no value", o->name);
+        return usage_error(err, "QK0403", message, NULL, NULL);
+    }
+    snprintf(message, sizeof(message), "option `--%s` needs a value: %s", o->name, o->argument);
+    return usage_error(err, "QK0403", message, NULL, "write it behind the option, with a blank or = between");
+}
+
 /* Whether the word that a long option was read from spells it out. */
 static bool spelt_out(const char *word, const char *name)
 {
@@ -109,7 +123,6 @@ static int read_options(int argc, char **argv, uint64_t mask, bool stop_at_word,
     opterr = 0;
     for (;;) {
         int index = -1;
-        int before = optind == 0 ? 1 : optind;
         int c = getopt_long(argc, argv, letters, longs, &index);
         if (c == -1)
             return QK_EXIT_OK;
@@ -118,19 +131,12 @@ static int read_options(int argc, char **argv, uint64_t mask, bool stop_at_word,
         const char *word = argv[optind - 1];
         if (c >= LONG_BASE && optarg == word && optind >= 2)
             word = argv[optind - 2];
-        if (c == ':') {
-            char message[100], name[40];
-            int lacking = optopt >= LONG_BASE ? optopt - LONG_BASE : option_by_letter(mask, optopt);
-            snprintf(name, sizeof(name), "--%s", lacking >= 0 ? qk_options[lacking].name : "?");
-            snprintf(message, sizeof(message), "option `%s` needs a value: %s", name,
-                     lacking >= 0 ? qk_options[lacking].argument : "VALUE");
-            return usage_error(err, "QK0403", message, NULL, "write it behind the option, with a blank or = between");
-        }
+        if (c == ':' || (c == '?' && optopt >= LONG_BASE))
+            return wrong_value(err, optopt >= LONG_BASE ? optopt - LONG_BASE : option_by_letter(mask, optopt),
+                               c == ':');
         if (c == '?' || id < 0) {
             char letter[3] = {'-', (char)optopt, '\0'};
-            bool is_letter =
-                optopt != 0 && optopt < LONG_BASE && strncmp(argv[before < argc ? before : argc - 1], "--", 2) != 0;
-            return unknown_option(err, is_letter ? letter : argv[optind - 1], args->command, mask);
+            return unknown_option(err, optopt != 0 ? letter : argv[optind - 1], args->command, mask);
         }
         if (c >= LONG_BASE && !spelt_out(word, qk_options[id].name))
             return unknown_option(err, word, args->command, mask);
@@ -145,7 +151,7 @@ static int wrong_count(FILE *err, const struct qk_command *c, unsigned n)
              n < c->min_args    ? "more arguments"
              : c->max_args == 0 ? "no arguments"
                                 : "fewer arguments");
-    snprintf(help, sizeof(help), "usage: quarkctl %s %s%s", c->name, c->args,
+    snprintf(help, sizeof(help), "usage: quarkctl %s%s%s%s", c->name, c->args[0] != '\0' ? " " : "", c->args,
              c->kinds[2] == QK_ARG_JSON ? "\nput the JSON text in single quotes, so that it is one argument" : "");
     return usage_error(err, "QK0404", message, NULL, help);
 }

@@ -6,10 +6,10 @@
 #include <quark/status.h>
 
 static const struct qk_column show_columns[] = {
-    {"KEY", false, false}, {"VALUE", false, false}, {"ORIGIN", false, false}};
+    {"KEY", false, QK_FIT_NONE}, {"VALUE", false, QK_FIT_NONE}, {"ORIGIN", false, QK_FIT_NONE}};
 static const struct qk_column key_columns[] = {
-    {"KEY", false, false},    {"TYPE", false, false}, {"DEFAULT", false, false},
-    {"RELOAD", false, false}, {"TEXT", false, true},
+    {"KEY", false, QK_FIT_NONE},    {"TYPE", false, QK_FIT_NONE}, {"DEFAULT", false, QK_FIT_NONE},
+    {"RELOAD", false, QK_FIT_NONE}, {"TEXT", false, QK_FIT_WRAP},
 };
 const char *const qk_columns_config[] = {"KEY",    "VALUE", "ORIGIN", "; of keys: KEY", "TYPE", "DEFAULT",
                                          "RELOAD", "TEXT",  NULL};

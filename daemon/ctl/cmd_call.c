@@ -161,7 +161,9 @@ static int call_failed(struct qk_ctl *ctl, const struct call *call, const struct
     else
         n += (size_t)snprintf(note + n, sizeof(note) - n, "%s", qk_status_name(reply->status));
     snprintf(note + n, sizeof(note) - n, "; %s",
-             reply->may_have_run ? "the method may have run" : "the method did not run");
+             qk_is_app(reply->status) ? "the method ran"
+             : reply->may_have_run    ? "the method may have run"
+                                      : "the method did not run");
     return qk_ctl_fail(ctl, qk_exit_of(reply->status), code, note, help, "%s %s: %s", call->address, call->method->name,
                        message);
 }

@@ -9,18 +9,19 @@
 #define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
 
 static const struct qk_column actor_columns[] = {
-    {"TYPE", false, false},   {"KEY", false, true},   {"STATE", false, false},
-    {"MAILBOX", true, false}, {"TURNS", true, false}, {"IDLE", true, false},
+    {"TYPE", false, QK_FIT_NONE},   {"KEY", false, QK_FIT_CUT},   {"STATE", false, QK_FIT_NONE},
+    {"MAILBOX", true, QK_FIT_NONE}, {"TURNS", true, QK_FIT_NONE}, {"IDLE", true, QK_FIT_NONE},
 };
 const char *const qk_columns_actors[] = {"TYPE", "KEY", "STATE", "MAILBOX", "TURNS", "IDLE", NULL};
 
 static const struct qk_column plugin_columns[] = {
-    {"PLUGIN", false, false}, {"VERSION", false, false}, {"STATE", false, false}, {"TYPES", false, false},
-    {"ABI", false, false},    {"CODE", false, false},    {"FILE", false, false},  {"REASON", false, true},
+    {"PLUGIN", false, QK_FIT_NONE}, {"VERSION", false, QK_FIT_NONE}, {"STATE", false, QK_FIT_NONE},
+    {"TYPES", false, QK_FIT_NONE},  {"ABI", false, QK_FIT_NONE},     {"CODE", false, QK_FIT_NONE},
+    {"FILE", false, QK_FIT_NONE},   {"REASON", false, QK_FIT_WRAP},
 };
 const char *const qk_columns_plugins[] = {"PLUGIN", "VERSION", "STATE", "TYPES", "ABI", "CODE", "FILE", "REASON", NULL};
 
-static const struct qk_column status_columns[] = {{"WHAT", false, false}, {"VALUE", false, false}};
+static const struct qk_column status_columns[] = {{"WHAT", false, QK_FIT_NONE}, {"VALUE", false, QK_FIT_NONE}};
 const char *const qk_columns_status[] = {"WHAT", "VALUE", NULL};
 
 static int read_limit(struct qk_ctl *ctl, uint32_t *ret_limit)

@@ -16,9 +16,12 @@
 
 enum { C_TYPE, C_ACTORS, C_RATE, C_FAILED, C_TURN, C_WAIT, C_QUEUED, C_TURNS, N_COLUMNS };
 
+#define FIRST_DELAY_MS 200 /* so that the screen is not empty for long */
+
 static const struct qk_column columns[N_COLUMNS] = {
-    {"TYPE", false, false}, {"ACTORS", true, false}, {"TURNS/S", true, false}, {"FAILED/S", true, false},
-    {"TURN", true, false},  {"WAIT", true, false},   {"QUEUED", true, false},  {"TURNS", true, false},
+    {"TYPE", false, QK_FIT_NONE},    {"ACTORS", true, QK_FIT_NONE}, {"TURNS/S", true, QK_FIT_NONE},
+    {"FAILED/S", true, QK_FIT_NONE}, {"TURN", true, QK_FIT_NONE},   {"WAIT", true, QK_FIT_NONE},
+    {"QUEUED", true, QK_FIT_NONE},   {"TURNS", true, QK_FIT_NONE},
 };
 const char *const qk_columns_top[] = {"TYPE", "ACTORS", "TURNS/S", "FAILED/S", "TURN", "WAIT", "QUEUED", "TURNS", NULL};
 
@@ -252,7 +255,11 @@ int qk_cmd_top(struct qk_ctl *ctl)
     bool plain = once || qk_ctl_has(ctl, QK_OPT_BATCH) || qk_ctl_has(ctl, QK_OPT_JSON);
     if (rc == QK_EXIT_OK && !plain && isatty(STDIN_FILENO) && isatty(fileno(ctl->out)))
         top.screen = take_screen(&top);
+    uint32_t delay_ms = top.delay_ms;
+    if (top.screen && delay_ms > FIRST_DELAY_MS)
+        top.delay_ms = FIRST_DELAY_MS;
     while (rc == QK_EXIT_OK && wait_next(&top)) {
+        top.delay_ms = delay_ms;
         rc = measure(&top);
         if (rc == QK_EXIT_OK)
             rc = print(&top);

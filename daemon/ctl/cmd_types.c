@@ -10,13 +10,14 @@
 #define NESTED_MAX 64 /* messages shown besides requests and replies */
 
 static const struct qk_column type_columns[] = {
-    {"TYPE", false, false}, {"PLUGIN", false, false},  {"METHODS", true, false},    {"ACTORS", true, false},
-    {"TURNS", true, false}, {"FAILED", true, false},   {"PLACEMENT", false, false}, {"MAILBOX", true, false},
-    {"IDLE", true, false},  {"SERVICE", false, false},
+    {"TYPE", false, QK_FIT_NONE},      {"PLUGIN", false, QK_FIT_NONE}, {"METHODS", true, QK_FIT_NONE},
+    {"ACTORS", true, QK_FIT_NONE},     {"TURNS", true, QK_FIT_NONE},   {"FAILED", true, QK_FIT_NONE},
+    {"PLACEMENT", false, QK_FIT_NONE}, {"MAILBOX", true, QK_FIT_NONE}, {"IDLE", true, QK_FIT_NONE},
+    {"SERVICE", false, QK_FIT_NONE},
 };
 static const struct qk_column method_columns[] = {
-    {"METHOD", false, false}, {"PART", false, false}, {"FIELD", false, false},
-    {"TYPE", false, false},   {"NOTE", false, true},
+    {"METHOD", false, QK_FIT_NONE}, {"PART", false, QK_FIT_NONE}, {"FIELD", false, QK_FIT_NONE},
+    {"TYPE", false, QK_FIT_NONE},   {"NOTE", false, QK_FIT_WRAP},
 };
 const char *const qk_columns_types[] = {"TYPE",
                                         "PLUGIN",
@@ -245,19 +246,30 @@ static int print_type_json(struct qk_ctl *ctl, const Quark__Admin__Type *type, s
     return qk_print_json(ctl, &reply.base, NULL, QK_JSON_FIT);
 }
 
+static void add_method(struct qk_table *table, const Quark__Admin__Method *m, const struct qk_schema *schema)
+{
+    const ProtobufCMessageDescriptor *request = qk_schema_message(schema, m->request);
+    const ProtobufCMessageDescriptor *reply = qk_schema_message(schema, m->reply);
+    char note[100];
+    method_note(m, note, sizeof(note));
+    if (request != NULL)
+        add_message(table, m->name, "request", note, request);
+    if (reply != NULL && !m->one_way)
+        add_message(table, m->name, "reply", "", reply);
+}
+
+/* In the order of the .proto file, which its author thought about; the silo's is that of their ids. */
 static void fill_methods(struct qk_table *table, const Quark__Admin__Type *type, const struct qk_schema *schema)
 {
-    for (size_t i = 0; i < type->n_methods; i++) {
-        const Quark__Admin__Method *m = type->methods[i];
-        const ProtobufCMessageDescriptor *request = qk_schema_message(schema, m->request);
-        const ProtobufCMessageDescriptor *reply = qk_schema_message(schema, m->reply);
-        char note[100];
-        method_note(m, note, sizeof(note));
-        if (request != NULL)
-            add_message(table, m->name, "request", note, request);
-        if (reply != NULL && !m->one_way)
-            add_message(table, m->name, "reply", "", reply);
+    const struct qk_schema_service *service = qk_schema_service(schema, type->service);
+    for (unsigned i = 0; service != NULL && i < service->n_methods; i++) {
+        for (size_t k = 0; k < type->n_methods; k++) {
+            if (strcmp(type->methods[k]->name, service->methods[i].name) == 0)
+                add_method(table, type->methods[k], schema);
+        }
     }
+    for (size_t k = 0; service == NULL && k < type->n_methods; k++)
+        add_method(table, type->methods[k], schema);
 }
 
 static int print_type(struct qk_ctl *ctl, const Quark__Admin__Type *type, const struct qk_schema *schema)

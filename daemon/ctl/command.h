@@ -19,7 +19,7 @@ struct qk_ctl;
     X(HELP, "help", 'h', NULL, "what the command does")                                                                \
     X(VERSION, "version", 'V', NULL, "print the version")                                                              \
     X(TIMEOUT, "timeout", 't', "TIME", "how long to wait for the reply: 500ms, 5s, 2m; default 10s")                   \
-    X(JSON, "json", 'j', NULL, "one JSON document, in the messages of admin.proto")                                    \
+    X(JSON, "json", 'j', NULL, "one JSON document; of lists, the messages of admin.proto")                             \
     X(RAW, "raw", 'r', NULL, "no alignment, for programs; for a call, the reply's bytes as they came")                 \
     X(OUTPUT, "output", 'o', "COL,...", "which columns, in this order")                                                \
     X(NO_HEADINGS, "no-headings", 'n', NULL, "leave the line of headings out")                                         \

@@ -25,8 +25,9 @@ struct qk_ctl {
     bool color; /* on err */
     char socket[QK_CTL_SOCKET_MAX];
     struct qk_client *client; /* NULL until it is needed */
-    struct qk_arena arena;    /* lives as long as the run */
-    int argc;                 /* the whole command line, for completion */
+    bool connected;
+    struct qk_arena arena; /* lives as long as the run */
+    int argc;              /* the whole command line, for completion */
     char **argv;
 };
 
@@ -66,10 +67,17 @@ const char *qk_part_of(int status);
 
 /* output.c */
 
+/* What gives way on a terminal that is too narrow. */
+enum qk_fit {
+    QK_FIT_NONE,
+    QK_FIT_CUT,
+    QK_FIT_WRAP, /* goes on in the next line; the last column only */
+};
+
 struct qk_column {
     const char *name;
     bool right; /* aligned to the right */
-    bool trunc; /* may be cut at the edge of the terminal */
+    enum qk_fit fit;
 };
 
 struct qk_table {
@@ -88,8 +96,8 @@ void qk_table_row(struct qk_table *table);
 void qk_table_set(struct qk_table *table, unsigned column, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Prints by --output, --raw and --no-headings. */
-int qk_table_print(struct qk_ctl *ctl, const struct qk_table *table);
+/* Prints by --output, --raw and --no-headings; may break the lines of long texts. */
+int qk_table_print(struct qk_ctl *ctl, struct qk_table *table);
 
 /* Prints a message as a JSON document on a line of its own. */
 int qk_print_json(struct qk_ctl *ctl, const ProtobufCMessage *message, const struct qk_schema *schema,

@@ -7,9 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
+#include <sys/ioctl.h>
 #include <libsmartcols/libsmartcols.h>
 
 #define COLUMNS_MAX 16
+#define WRAP_MIN    24 /* columns that a text gets even where they are too few */
 
 void qk_table_init(struct qk_table *table, const struct qk_column *columns, unsigned n_columns)
 {
@@ -103,13 +106,87 @@ static int choose_columns(struct qk_ctl *ctl, const struct qk_table *table, unsi
     }
 }
 
-static bool fill(struct libscols_table *out, const struct qk_table *table, const unsigned *columns, unsigned n)
+static size_t width_of(const char *text)
+{
+    size_t n = 0;
+    for (; text != NULL && *text != '\0'; text++)
+        n += ((unsigned char)*text & 0xc0) != 0x80;
+    return n;
+}
+
+/* How many columns of the terminal the others leave to the last one. */
+static size_t room_for_last(const struct qk_table *table, const unsigned *columns, unsigned n, size_t terminal)
+{
+    size_t taken = 0;
+    for (unsigned k = 0; k + 1 < n; k++) {
+        size_t widest = strlen(table->columns[columns[k]].name);
+        for (unsigned i = 0; i < table->n_rows; i++) {
+            size_t width = width_of(table->cells[i * table->n_columns + columns[k]]);
+            widest = width > widest ? width : widest;
+        }
+        taken += widest + 1;
+    }
+    return taken + WRAP_MIN < terminal ? terminal - taken : WRAP_MIN;
+}
+
+/* Puts newlines in place of blanks, so that lines have at most `room` columns where words allow it. */
+static void break_lines(char *text, size_t room)
+{
+    char *blank = NULL;
+    size_t column = 0;
+    for (char *c = text; *c != '\0'; c++) {
+        column += ((unsigned char)*c & 0xc0) != 0x80;
+        if (*c == ' ' || *c == '\n')
+            blank = c;
+        if (*c == '\n')
+            column = 0;
+        if (column > room && blank != NULL) {
+            *blank = '\n';
+            column = width_of(blank + 1) - width_of(c + 1);
+            blank = NULL;
+        }
+    }
+}
+
+static void wrap_last(struct libscols_column *column, const struct qk_table *table, const unsigned *columns, unsigned n)
+{
+    struct winsize size;
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+        return;
+    size_t room = room_for_last(table, columns, n, size.ws_col);
+    for (unsigned i = 0; i < table->n_rows; i++) {
+        char *cell = table->cells[i * table->n_columns + columns[n - 1]];
+        if (cell != NULL)
+            break_lines(cell, room);
+    }
+    scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+    scols_column_set_safechars(column, "\n");
+}
+
+/* A row is one line wherever a program may read it. */
+static void join_lines(const struct qk_table *table, unsigned column)
+{
+    for (unsigned i = 0; i < table->n_rows; i++) {
+        for (char *c = table->cells[i * table->n_columns + column]; c != NULL && *c != '\0'; c++)
+            *c = *c == '\n' ? ' ' : *c;
+    }
+}
+
+static bool fill(struct libscols_table *out, const struct qk_table *table, const unsigned *columns, unsigned n,
+                 bool terminal)
 {
     for (unsigned k = 0; k < n; k++) {
         const struct qk_column *c = &table->columns[columns[k]];
-        int flags = (c->right ? SCOLS_FL_RIGHT : 0) | (c->trunc ? SCOLS_FL_TRUNC : 0);
-        if (scols_table_new_column(out, c->name, c->trunc ? 0.1 : 0, flags) == NULL)
+        bool wrap = terminal && c->fit == QK_FIT_WRAP && k + 1 == n;
+        int flags =
+            (c->right ? SCOLS_FL_RIGHT : 0) | (c->fit == QK_FIT_CUT ? SCOLS_FL_TRUNC : 0) | (wrap ? SCOLS_FL_WRAP : 0);
+        struct libscols_column *column = scols_table_new_column(out, c->name, c->fit == QK_FIT_CUT ? 0.1 : 0, flags);
+        if (column == NULL)
             return false;
+        if (wrap)
+            wrap_last(column, table, columns, n);
+        else if (c->fit == QK_FIT_WRAP)
+            join_lines(table, columns[k]);
     }
     for (unsigned i = 0; i < table->n_rows; i++) {
         struct libscols_line *line = scols_table_new_line(out, NULL);
@@ -122,14 +199,15 @@ static bool fill(struct libscols_table *out, const struct qk_table *table, const
     return true;
 }
 
-int qk_table_print(struct qk_ctl *ctl, const struct qk_table *table)
+int qk_table_print(struct qk_ctl *ctl, struct qk_table *table)
 {
     unsigned columns[COLUMNS_MAX], n;
     int rc = choose_columns(ctl, table, columns, &n);
     if (rc != QK_EXIT_OK)
         return rc;
     struct libscols_table *out = scols_new_table();
-    bool ok = out != NULL && fill(out, table, columns, n);
+    bool terminal = isatty(fileno(ctl->out)) && !qk_ctl_has(ctl, QK_OPT_RAW);
+    bool ok = out != NULL && fill(out, table, columns, n, terminal);
     if (ok) {
         scols_table_enable_raw(out, qk_ctl_has(ctl, QK_OPT_RAW));
         scols_table_enable_noheadings(out, qk_ctl_has(ctl, QK_OPT_NO_HEADINGS));

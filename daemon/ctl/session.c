@@ -56,7 +56,8 @@ void qk_session_choose_socket(struct qk_ctl *ctl)
 
 static const char *own_hint(const struct qk_ctl *ctl)
 {
-    return ctl->args.options[QK_OPT_SOCKET] != NULL || getenv("QUARK_SOCKET") != NULL
+    const char *variable = getenv("QUARK_SOCKET");
+    return ctl->args.options[QK_OPT_SOCKET] != NULL || (variable != NULL && *variable != '\0')
                ? "see that a silo listens there: `quarkd --dev` prints its socket, `systemctl status quarkd` tells of "
                  "the system's"
                : "start one with `systemctl start quarkd`, or in the foreground with `quarkd --dev`;\n"
@@ -127,7 +128,10 @@ static int connect_client(struct qk_ctl *ctl)
     options.socket_path = ctl->socket;
     options.name = "quarkctl";
     int rc = qk_client_create(&options, &ctl->client);
-    return rc < 0 ? rc : qk_client_connect(ctl->client);
+    if (rc == 0)
+        rc = qk_client_connect(ctl->client);
+    ctl->connected = rc == 0;
+    return rc;
 }
 
 static uint32_t admin_timeout(const struct qk_ctl *ctl)
@@ -169,8 +173,11 @@ int qk_session_fail(struct qk_ctl *ctl, int status)
 {
     char note[QK_ERROR_TEXT_MAX + 64];
     const char *why = ctl->client != NULL ? qk_client_error(ctl->client) : "";
-    int exit_code = qk_exit_of(status);
-    snprintf(note, sizeof(note), "%s: %s", qk_status_name(status), *why != '\0' ? why : qk_status_text(status));
+    /* Without a connection nothing was asked, so nothing can have run. */
+    int exit_code = status == QK_ETIMEDOUT && !ctl->connected ? QK_EXIT_UNREACHABLE : qk_exit_of(status);
+    /* Of an errno the system's words say enough; what the client adds to them stands in the help. */
+    bool plain = status > QK_ETIMEDOUT || *why == '\0';
+    snprintf(note, sizeof(note), "%s: %s", qk_status_name(status), plain ? qk_status_text(status) : why);
     if (exit_code == QK_EXIT_DENIED)
         return qk_ctl_fail(
             ctl, exit_code, "QK0411", note,
