@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The handlers of every.proto, for tests of generated code. */
+#include "every.h"
+
+#include <stdio.h>
+#include "every.quark.h"
+
+int every_reason, every_activated;
+
+int keeper_put_text(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                    Test__EveryThing__Text *rep)
+{
+    (void)t;
+    if (qk_set_string(&self->text, req->text) < 0)
+        return -ENOMEM;
+    *rep = *req; /* shares what hangs on the request */
+    rep->text = self->text;
+    return (int)strlen(req->text); /* any number from 0 is success, and the caller gets it */
+}
+
+/* Spins until its deadline. */
+int keeper_get_v2(qk_turn *t, Test__EveryThing__Outer__State *self, const ShortName__Shared *req,
+                  Test__EveryThing__Text *rep)
+{
+    (void)self, (void)rep;
+    while (req->value == 0 && qk_remaining_ms(t) > 0) {
+        if (qk_yield(t) < 0)
+            return QK_ECANCELLED;
+    }
+    char *text = qk_alloc(t, 64);
+    snprintf(text, 64, "at %lld, %lld left", (long long)qk_now_ms(t), (long long)qk_remaining_ms(t));
+    rep->text = text;
+    return 0;
+}
+
+int keeper_note(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req)
+{
+    (void)t, (void)req;
+    self->notes++;
+    return 0;
+}
+
+int keeper_noted(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+                 Test__EveryThing__Text *rep)
+{
+    (void)req;
+    char *text = qk_alloc(t, 32);
+    snprintf(text, 32, "%u notes", self->notes);
+    rep->text = text;
+    return 0;
+}
+
+int keeper_on_activate(qk_turn *t, Test__EveryThing__Outer__State *self)
+{
+    if (strcmp(qk_self(t).key, "broken") == 0)
+        return qk_fail(t, QK_APP(9), "the tape is torn");
+    qk_log(t, QK_LOG_INFO, "begins");
+    every_activated++;
+    return qk_set_string(&self->text, "new");
+}
+
+void keeper_on_deactivate(qk_turn *t, Test__EveryThing__Outer__State *self, enum qk_deactivate_reason reason)
+{
+    (void)t, (void)self;
+    every_reason = (int)reason;
+}
+
+/* "ring" is passed on to the other of two askers, which would wait for each other; else the text goes to a keeper. */
+int asker_relay(qk_turn *t, const Test__EveryThing__Text *req, Test__EveryThing__Text *rep)
+{
+    int rc;
+    if (strcmp(req->text, "ring") == 0)
+        rc = asker_relay_call(t, qk_ref(strcmp(qk_self(t).key, "a") == 0 ? "b" : "a"), req, rep);
+    else
+        rc = keeper_put_text_call_within(t, qk_ref("kept"), 100, req, rep);
+    return rc < 0 ? qk_fail(t, rc, "relayed: %s", qk_error(t)) : rc;
+}
+
+int asker_both(qk_turn *t, const Test__EveryThing__Text *req, Test__EveryThing__Text *rep)
+{
+    struct keeper_put_text_pending left, right;
+    Test__EveryThing__Text a, b;
+    int rc = keeper_put_text_begin(t, qk_ref("left"), req, &left);
+    if (rc == 0)
+        rc = keeper_put_text_begin_within(t, qk_ref("right"), 50, req, &right);
+    if (rc == 0)
+        rc = keeper_put_text_await(t, right, &b);
+    if (rc >= 0)
+        rc = keeper_put_text_await(t, left, &a);
+    if (rc < 0)
+        return rc;
+    char *text = qk_alloc(t, 64);
+    snprintf(text, 64, "%s and %s", a.text, b.text);
+    rep->text = text;
+    return 0;
+}
+
+int asker_tell(qk_turn *t, const Test__EveryThing__Text *req, Test__EveryThing__None *rep)
+{
+    (void)rep;
+    int rc = keeper_note_send(t, qk_ref("kept"), req);
+    return rc < 0 ? rc : keeper_put_text_send(t, qk_ref("kept"), req);
+}
