@@ -69,7 +69,7 @@ static int on_slow_tick(qk_turn *t, void *self, const ProtobufCMessage *req, Pro
 {
     (void)self, (void)rep;
     if (strcmp(qk_caller(t), "timer") != 0)
-        return qk_timer_start(t, find(SLOW_TICK), 10, 10, 0, req, &timer);
+        return qk_timer_start(t, find(SLOW_TICK), 10, 10, QK_TIMER_KEEPS_ACTIVE, req, &timer);
     ticks++;
     h.now_ns += value_of(req) * 1000000;
     return 0;
