@@ -83,6 +83,8 @@ main_cross() {
     CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar build_sources "$cross_arch"
     write_cross_file >"$file"
     configure "$folder" --cross-file "$file" --prefix=/usr -Dwerror=true
+    # What meson knows of the tests is as old as its last run.
+    step 'configure' ninja --quiet -C "$folder" build.ninja
     mapfile -t targets < <(meson introspect --tests "$folder" |
         jq -r --arg suites " ${suites[*]} " '.[]
             | select(any(.suite[]; . as $s | $suites | contains(" " + ($s | sub("^quark:"; "")) + " ")))
