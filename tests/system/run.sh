@@ -41,7 +41,7 @@ walk() {
     printf -- '--- systemctl status quarkd\n'
     inside systemctl status quarkd --no-pager --lines=0 || true
     printf -- '--- the end of the journal\n'
-    inside journalctl --no-pager -n 60 -o short-monotonic || true
+    inside journalctl --no-pager -u quarkd -n 60 -o short-monotonic || true
     printf '%d steps passed, then one failed: %s\n' "$passed" "$title"
     exit 1
 }

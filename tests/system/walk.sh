@@ -53,7 +53,7 @@ ask() {
 }
 
 answers() {
-    ask counter/alive Get >/dev/null
+    ask counter/alice Get >/dev/null && ask greeter/alice Get >/dev/null
 }
 
 has_restarted() {
@@ -98,9 +98,10 @@ start() {
     inside systemctl daemon-reload
     inside systemctl enable --now quarkd
     expect 'state' "$(property ActiveState)/$(property SubState)" active/running
-    expect 'socket' "$(inside stat -c '%a %U:%G' $socket)" '660 quark:quark'
+    expect 'socket' "$(inside stat -c '%a %U:%G' $socket)" '666 quark:quark'
     expect 'state directory' "$(inside stat -c '%a %U:%G' /var/lib/quark)" '750 quark:quark'
     inside quarkctl status
+    expect 'a sample answers' "$(ask counter/alice Increment)" '{"count":1}'
     property StatusText
 }
 
@@ -116,21 +117,22 @@ build_project() {
 }
 
 author() {
-    new_project counter
-    build_project counter
-    inside sh -c 'cd /root/counter && ls' | tr '\n' ' '
+    new_project greeter
+    build_project greeter
+    inside sh -c 'cd /root/greeter && ls' | tr '\n' ' '
     printf '\n'
 }
 
 drop() {
-    inside install -m 644 /root/counter/build/libcounter.so $plugins/
-    within 10 'the plugin is listed' is_listed counter
-    expect 'first call' "$(ask counter/alice Increment)" '{"count":1}'
-    expect 'second call' "$(ask counter/alice Increment '{"by": 41}')" '{"count":42}'
-    expect 'another actor' "$(ask counter/bob Get)" '{"count":0}'
+    expect_status 5 inside quarkctl call greeter/alice Increment
+    inside install -m 644 /root/greeter/build/libgreeter.so $plugins/
+    within 10 'the plugin is listed' is_listed libgreeter.so
+    expect 'first call' "$(ask greeter/alice Increment)" '{"count":1}'
+    expect 'second call' "$(ask greeter/alice Increment '{"by": 41}')" '{"count":42}'
+    expect 'another actor' "$(ask greeter/bob Get)" '{}'
     inside quarkctl types
     inside quarkctl actors
-    printf 'counter/alice Increment answers {"count":42}\n'
+    printf 'greeter/alice Increment answers {"count":42}\n'
 }
 
 # A second project goes the other way, through `meson install`. Its Increment takes `by` milliseconds and its Get never
@@ -140,16 +142,16 @@ install_spinner() {
     inside sed -i -e '1a #include <unistd.h>' -e 's/^    self->count += by;$/    usleep(1000 * by);\n&/' \
         -e 's/^    (void)t;$/    for (volatile int on = 1; on;)\n        ;\n&/' /root/spinner/spinner.c
     inside sh -c 'cd /root/spinner && meson setup build && meson compile -C build && meson install -C build'
-    within 10 'the plugin is listed' is_listed spinner
+    within 10 'the plugin is listed' is_listed libspinner.so
     ask spinner/a Increment
     inside quarkctl plugins
 }
 
 refuse_plugins() {
-    inside install -m 666 /root/counter/build/libcounter.so $plugins/open.so
-    inside sh -c "head -c 5000 /root/counter/build/libcounter.so >$plugins/short.so"
+    inside install -m 666 /root/greeter/build/libgreeter.so $plugins/open.so
+    inside sh -c "head -c 5000 /root/greeter/build/libgreeter.so >$plugins/short.so"
     inside sh -c "echo no plugin >$plugins/text.so"
-    inside install -m 644 /root/counter/build/libcounter.so $plugins/taken.so
+    inside install -m 644 /root/greeter/build/libgreeter.so $plugins/taken.so
     local name
     for name in open short text taken; do
         within 10 "the journal names $name.so" journal_has "$name.so"
@@ -205,7 +207,7 @@ spin_worker() {
 reload() {
     local pid
     pid=$(property MainPID)
-    inside sh -c 'printf "runtime: { long_turn = \"500ms\"; };\n" >/etc/quark/conf.d/10-test.conf'
+    inside sh -c 'printf "runtime: { long_turn = \"5s\"; };\n" >/etc/quark/conf.d/10-test.conf'
     inside systemctl reload quarkd
     expect 'process' "$(property MainPID)" "$pid"
     answers
@@ -260,7 +262,7 @@ start_again() {
 
 uninstall() {
     inside systemctl disable --now quarkd
-    inside rm -r /etc/systemd/system/quarkd.service.d "$plugins/libcounter.so" /etc/quark/conf.d/10-test.conf
+    inside rm -r /etc/systemd/system/quarkd.service.d "$plugins/libgreeter.so" /etc/quark/conf.d/10-test.conf
     inside ninja -C /root/spinner/build uninstall
     ninja -C "$build" uninstall >"$container_home/uninstall.log"
     inside systemctl daemon-reload
