@@ -6,12 +6,15 @@
 #include "runtime/runtime.h"
 #include "world.h"
 
+#define SUBMITTER_RECENT 8
+
 /* Where the frames of one submitter stand. */
 struct submitter {
     uint32_t index; /* below WORLD_SUBMITTERS */
     uint32_t left;
     uint64_t random;
     uint64_t sent[WORLD_ACTORS];
+    uint32_t recent[SUBMITTER_RECENT]; /* calls; 0: none yet */
 };
 
 void submitter_init(struct submitter *s, uint32_t index);

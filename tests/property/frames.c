@@ -71,7 +71,9 @@ static struct qk_port_frame *make_frame(struct submitter *s, int64_t now_ns)
     f->call_id = call;
     f->type_id = m->type_id;
     f->method_id = m->id;
-    f->deadline_ns = world_below(&s->random, 2) == 0 ? 0 : now_ns + 1000000 * (int64_t)world_below(&s->random, 40);
+    f->deadline_ns = world_below(&s->random, 2) == 0 || world.plan.patient
+                         ? 0
+                         : now_ns + 1000000 * (int64_t)world_below(&s->random, 40);
     f->key_len = ref.key_len;
     f->payload_len = (uint32_t)size;
     memcpy(f->bytes, key, ref.key_len);
@@ -83,6 +85,17 @@ static struct qk_port_frame *make_frame(struct submitter *s, int64_t now_ns)
         else
             f->method_id ^= 1;
     }
+    return f;
+}
+
+/* Says that nobody waits for an earlier frame any more. */
+static struct qk_port_frame *make_cancel(struct submitter *s)
+{
+    struct qk_port_frame *f = qk_port_frame_create(0);
+    world_check(f != NULL, "no memory");
+    f->kind = QK_PORT_CANCEL;
+    f->call_id = s->recent[world_below(&s->random, SUBMITTER_RECENT)];
+    f->origin = &world.calls[f->call_id];
     return f;
 }
 
@@ -98,7 +111,14 @@ struct qk_port_frame *submitter_chain(struct submitter *s, uint32_t max, int64_t
             break;
         }
         atomic_fetch_add(&world.in_flight, 1);
+        s->recent[s->left % SUBMITTER_RECENT] = (uint32_t)(*last)->call_id;
         last = &(*last)->next;
+        bool late =
+            world.plan.hard && world.plan.workers > 0; /* those that nobody takes any more have to be answered for */
+        if (!late && world_below(&s->random, 12) == 0) {
+            *last = make_cancel(s);
+            last = &(*last)->next;
+        }
     }
     return first;
 }
@@ -162,7 +182,7 @@ void drive_configure(struct qk_runtime_config *config)
     uint64_t random = world_mix(world.plan.seed, 17);
     qk_runtime_config_init(config);
     config->workers = world.plan.workers;
-    config->default_timeout_ms = 60;
+    config->default_timeout_ms = world.plan.patient ? 5000 : 60;
     config->budget = 1 + world_below(&random, 8);
     config->seed = random;
     config->activations_max = world.plan.activations_max;

@@ -21,6 +21,7 @@ static struct world_plan make_plan(uint64_t seed, uint32_t workers)
     plan.frames = 20 + world_below(&random, long_run ? 1500 : 150);
     plan.calls = world_below(&random, long_run ? 20000 : 2000);
     plan.activations_max = world_below(&random, 6) == 0 ? 4 + world_below(&random, 16) : 0;
+    plan.patient = workers == 0 ? world_below(&random, 3) == 0 : world_below(&random, 20) == 0;
     plan.poller = world_below(&random, 2) == 0;
     plan.drain = world_below(&random, 2) == 0;
     plan.hard = world_below(&random, 3) == 0;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Actors that do at random whatever a handler may do, as the seed of their message says, and check what comes back.
- * Actor i is of type i modulo 3; the types differ in the size of their mailbox and in their idle age.
+ * Actor i is of type i modulo 5; the types differ in the size of their mailbox, in their idle age, and in whether turns
+ * interleave.
  */
 #include "nodes.h"
 
@@ -68,7 +69,8 @@ struct qk_ref node_ref(uint32_t actor, char *text)
 
 bool node_may_have_run(int status)
 {
-    return status >= 0 || qk_is_app(status) || status == QK_ETIMEDOUT || status == QK_ECANCELLED;
+    return status >= 0 || qk_is_app(status) || status == QK_ETIMEDOUT || status == QK_ECANCELLED ||
+           status == QK_EDEADLOCK;
 }
 
 /* The thread, asked for anew each time: the compiler may not carry it across a suspension. */
@@ -81,6 +83,17 @@ static __attribute__((noinline)) pthread_t this_thread(void)
 static void check_thread(const struct run *r)
 {
     world_check(pthread_equal(r->thread, this_thread()), "a turn of actor %u went on on another thread", r->actor);
+}
+
+static bool interleaves(uint32_t actor)
+{
+    return actor < WORLD_ACTORS && node_type(actor)->flags != 0;
+}
+
+/* Turns of a sender that interleave overtake one another; a receiver may put messages aside. */
+static bool is_ordered(uint32_t from, uint32_t to)
+{
+    return !interleaves(from) && node_type(to)->flags != QK_TYPE_INTERLEAVE_CHAIN;
 }
 
 static uint32_t actor_of(qk_turn *t)
@@ -135,7 +148,7 @@ static ProtobufCMessage *fill(struct run *r, struct step *s, bool call)
 static int64_t choose_timeout(struct run *r)
 {
     uint32_t n = world_below(&r->random, 6);
-    return n < 2 ? 0 : 1 + world_below(&r->random, 10 * n);
+    return n < 2 || world.plan.patient ? 0 : 1 + world_below(&r->random, 10 * n);
 }
 
 /* The reply, which must be the one to this call and whole. */
@@ -188,8 +201,11 @@ static void one_call(struct run *r)
         return;
     const struct qk_method *m = node_method(s.target, s.flat ? NODE_PING : NODE_WORK);
     ProtobufCMessage *in = fill(r, &s, true);
-    s.status = qk_call(r->turn, m, node_ref(s.target, key), choose_timeout(r), in, &s.out.tock.base);
-    if (s.target == r->actor)
+    int64_t timeout_ms = choose_timeout(r);
+    world_pause(r->actor);
+    s.status = qk_call(r->turn, m, node_ref(s.target, key), timeout_ms, in, &s.out.tock.base);
+    world_resume(r->actor);
+    if (s.target == r->actor && !interleaves(r->actor))
         world_check(s.status == QK_EREENTRANT || s.status == QK_ENOMEMORY, "actor %u called itself: %s", r->actor,
                     qk_status_name(s.status));
     check_end(r, &s);
@@ -202,9 +218,21 @@ static void one_send(struct run *r)
     if (!new_step(r, &s))
         return;
     const struct qk_method *m = node_method(s.target, s.flat ? NODE_PING : NODE_WORK);
-    int rc = qk_send(r->turn, m, node_ref(s.target, key), fill(r, &s, false));
+    ProtobufCMessage *in = fill(r, &s, false);
+    world_pause(r->actor);
+    int rc = qk_send(r->turn, m, node_ref(s.target, key), in);
+    world_resume(r->actor);
     check_thread(r);
     world_ended(s.call, rc, rc >= 0);
+}
+
+static void yield(struct run *r)
+{
+    world_pause(r->actor);
+    int rc = qk_yield(r->turn);
+    world_resume(r->actor);
+    world_check(rc == 0 || rc == QK_ECANCELLED, "yield gave %s", qk_status_name(rc));
+    check_thread(r);
 }
 
 /* Begins several calls, awaits most of them in some order, and leaves the rest to the end of the turn. */
@@ -218,7 +246,10 @@ static void many_calls(struct run *r)
         struct step *s = &steps[n];
         const struct qk_method *m = node_method(s->target, s->flat ? NODE_PING : NODE_WORK);
         ProtobufCMessage *in = fill(r, s, true);
-        s->status = qk_begin(r->turn, m, node_ref(s->target, key), choose_timeout(r), in, &s->pending);
+        int64_t timeout_ms = choose_timeout(r);
+        world_pause(r->actor);
+        s->status = qk_begin(r->turn, m, node_ref(s->target, key), timeout_ms, in, &s->pending);
+        world_resume(r->actor);
         if (s->status < 0)
             world_ended(s->call, s->status, false);
         uint32_t at = world_below(&r->random, n + 1);
@@ -226,7 +257,7 @@ static void many_calls(struct run *r)
         order[at] = n;
     }
     if (world_below(&r->random, 3) == 0)
-        (void)qk_yield(r->turn);
+        yield(r);
     for (uint32_t i = 0; i < n; i++) {
         struct step *s = &steps[order[i]];
         if (s->pending == NULL)
@@ -236,7 +267,9 @@ static void many_calls(struct run *r)
             s->pending = NULL;
             continue;
         }
+        world_pause(r->actor);
         s->status = qk_await(r->turn, s->pending, &s->out.tock.base);
+        world_resume(r->actor);
         check_end(r, s);
         world_check(qk_await(r->turn, s->pending, &s->out.tock.base) == QK_EINVALID, "call %u was awaited twice",
                     s->call);
@@ -279,12 +312,9 @@ static void act(struct run *r)
         case 6:
             one_send(r);
             break;
-        case 7: {
-            int rc = qk_yield(r->turn);
-            world_check(rc == 0 || rc == QK_ECANCELLED, "yield gave %s", qk_status_name(rc));
-            check_thread(r);
+        case 7:
+            yield(r);
             break;
-        }
         case 8:
             if (world_below(&r->random, 4) == 0)
                 qk_deactivate(r->turn);
@@ -298,10 +328,10 @@ static void act(struct run *r)
 
 /* ---- handlers */
 
-static struct run begin_run(qk_turn *t, uint64_t seed, uint32_t depth)
+static struct run begin_run(qk_turn *t, uint64_t seed, uint32_t depth, bool hook)
 {
     struct run r = {.turn = t, .actor = actor_of(t), .random = seed, .depth = depth, .thread = this_thread()};
-    world_enter(r.actor);
+    world_enter(r.actor, hook || !interleaves(r.actor));
     return r;
 }
 
@@ -320,8 +350,8 @@ static int on_work(qk_turn *t, void *self, const ProtobufCMessage *request, Prot
     const Prop__Task *in = (const Prop__Task *)request;
     Prop__Outcome *out = (Prop__Outcome *)reply;
     Prop__State *state = self;
-    struct run r = begin_run(t, in->seed, in->depth);
-    world_message(r.actor, in->sender, in->sequence, in->call);
+    struct run r = begin_run(t, in->seed, in->depth, false);
+    world_message(r.actor, in->sender, in->sequence, in->call, is_ordered(in->sender, r.actor));
     world_check(qk_remaining_ms(t) <= in->remaining_ms, "call %u has more time than its caller", in->call);
     act(&r);
     out->check = world_mix(in->call, 1);
@@ -338,8 +368,8 @@ static int on_work(qk_turn *t, void *self, const ProtobufCMessage *request, Prot
 static int on_ping(qk_turn *t, void *self, const ProtobufCMessage *request, ProtobufCMessage *reply)
 {
     const Prop__Tick *in = (const Prop__Tick *)request;
-    struct run r = begin_run(t, in->seed, in->depth);
-    world_message(r.actor, in->sender, in->sequence, in->call);
+    struct run r = begin_run(t, in->seed, in->depth, false);
+    world_message(r.actor, in->sender, in->sequence, in->call, is_ordered(in->sender, r.actor));
     world_check(qk_remaining_ms(t) <= in->remaining_ms, "call %u has more time than its caller", in->call);
     act(&r);
     ((Prop__Tock *)reply)->check = world_mix(in->call, 1);
@@ -351,7 +381,7 @@ static int activate(qk_turn *t, void *self)
     Prop__State *state = self;
     uint32_t actor = actor_of(t);
     uint64_t seed = world_mix(world.plan.seed, actor * 100000 + world.actors[actor].activations++);
-    struct run r = begin_run(t, seed, 1);
+    struct run r = begin_run(t, seed, 1, true);
     world_check(state->turns == 0 && state->note[0] == '\0', "actor %u began with an old state", actor);
     if (world_below(&r.random, 4) == 0)
         act(&r);
@@ -369,7 +399,7 @@ static void deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reason)
 {
     (void)self;
     uint32_t actor = actor_of(t);
-    struct run r = begin_run(t, world_mix(world.plan.seed, actor * 7 + (uint32_t)reason), 1);
+    struct run r = begin_run(t, world_mix(world.plan.seed, actor * 7 + (uint32_t)reason), 1, true);
     world_check(*qk_local(t) != NULL, "actor %u lost its local pointer", actor);
     if (world_below(&r.random, 4) == 0)
         act(&r);
@@ -381,7 +411,7 @@ static void deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reason)
 
 /* ---- the plugin */
 
-static const struct qk_type *const type_list[] = {&types[0], &types[1], &types[2]};
+static const struct qk_type *const type_list[] = {&types[0], &types[1], &types[2], &types[3], &types[4]};
 
 const struct qk_plugin nodes_plugin = {
     .abi = QK_ABI_HEAD(struct qk_plugin),
@@ -393,8 +423,9 @@ const struct qk_plugin nodes_plugin = {
 
 __attribute__((constructor)) static void build(void)
 {
-    static const char *const names[WORLD_TYPES] = {"narrow", "middle", "wide"};
-    static const uint32_t mailboxes[WORLD_TYPES] = {2, 8, 64}, ages[WORLD_TYPES] = {5, 30, 2000};
+    static const char *const names[WORLD_TYPES] = {"narrow", "middle", "wide", "open", "circle"};
+    static const uint32_t mailboxes[WORLD_TYPES] = {2, 8, 64, 8, 4}, ages[WORLD_TYPES] = {5, 30, 2000, 20, 5};
+    static const uint32_t flags[WORLD_TYPES] = {0, 0, 0, QK_TYPE_INTERLEAVE_ALWAYS, QK_TYPE_INTERLEAVE_CHAIN};
     for (int i = 0; i < WORLD_TYPES; i++) {
         types[i] = (struct qk_type){.abi = QK_ABI_HEAD(struct qk_type),
                                     .id = qk_fnv64(names[i]),
@@ -405,6 +436,7 @@ __attribute__((constructor)) static void build(void)
                                     .n_methods = NODE_METHODS,
                                     .mailbox_max = mailboxes[i],
                                     .idle_ms = ages[i],
+                                    .flags = flags[i],
                                     .on_activate = activate,
                                     .on_deactivate = deactivate};
         struct qk_method work = {.id = qk_fnv32("Work"),

@@ -102,7 +102,7 @@ static void *submitter_main(void *arg)
     struct qk_port_frame *chain;
     while ((chain = submitter_chain(s, 4, now_ns(NULL))) != NULL) {
         for (struct qk_port_frame *f = chain; f != NULL; f = f->next) {
-            while (sem_wait(&windows[s->index]) != 0) {
+            while (f->kind != QK_PORT_CANCEL && sem_wait(&windows[s->index]) != 0) {
             }
         }
         if (world.plan.poller)

@@ -74,28 +74,42 @@ bool world_new_call(bool is_frame, uint32_t *ret_call)
     return true;
 }
 
-void world_enter(uint32_t actor)
+void world_resume(uint32_t actor)
+{
+    uint32_t others = atomic_fetch_add_explicit(&world.actors[actor].running, 1, memory_order_relaxed);
+    world_check(others == 0, "two turns of actor %u run at a time", actor);
+}
+
+void world_pause(uint32_t actor)
+{
+    atomic_fetch_sub_explicit(&world.actors[actor].running, 1, memory_order_relaxed);
+}
+
+void world_enter(uint32_t actor, bool alone)
 {
     struct world_actor *a = &world.actors[actor];
     uint32_t others = atomic_fetch_add_explicit(&a->turns, 1, memory_order_relaxed);
-    world_check(others == 0, "two turns of actor %u at a time", actor);
+    world_check(others == 0 || !alone, "a turn of actor %u began before another had ended", actor);
+    world_resume(actor);
     a->entered++;
     world_trace(actor, a->entered);
 }
 
 void world_leave(uint32_t actor)
 {
+    world_pause(actor);
     atomic_fetch_sub_explicit(&world.actors[actor].turns, 1, memory_order_relaxed);
 }
 
-void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call)
+void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call, bool in_order)
 {
     struct world_actor *a = &world.actors[actor];
     world_check(atomic_load_explicit(&a->active, memory_order_relaxed) == 1, "a turn of actor %u, which is not active",
                 actor);
     world_check(sender < WORLD_SENDERS && call > 0 && call < WORLD_CALLS_MAX, "actor %u got a damaged message", actor);
-    world_check(sequence > a->seen[sender], "actor %u got message %" PRIu64 " of sender %u after message %" PRIu64,
-                actor, sequence, sender, a->seen[sender]);
+    world_check(!in_order || sequence > a->seen[sender],
+                "actor %u got message %" PRIu64 " of sender %u after message %" PRIu64, actor, sequence, sender,
+                a->seen[sender]);
     a->seen[sender] = sequence;
     uint32_t before = atomic_fetch_add(&world.calls[call].ran, 1);
     world_check(before == 0, "call %u of sender %u ran twice", call, sender);

@@ -10,11 +10,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WORLD_ACTORS     24
+#define WORLD_ACTORS     25
 #define WORLD_SUBMITTERS 3
 #define WORLD_SENDERS    (WORLD_ACTORS + WORLD_SUBMITTERS)
 #define WORLD_CALLS_MAX  60000
-#define WORLD_TYPES      3
+#define WORLD_TYPES      5
 
 /* How a run is driven; the seed and these decide everything that is not up to the threads. */
 struct world_plan {
@@ -23,6 +23,7 @@ struct world_plan {
     uint32_t frames;          /* submitted by each submitter */
     uint32_t calls;           /* made by actors, all together */
     uint32_t activations_max; /* 0: no bound */
+    bool patient;             /* calls wait for so long that deadlocks are found */
     bool poller;              /* frames come through the poller */
     bool drain;               /* drain before the stop */
     bool hard;                /* stop while the submitters still submit */
@@ -30,8 +31,9 @@ struct world_plan {
 };
 
 struct world_actor {
-    atomic_uint turns;  /* at a time: 0 or 1 */
-    atomic_uint active; /* between on_activate and on_deactivate */
+    atomic_uint turns;   /* begun and not ended: 0 or 1, but where they interleave */
+    atomic_uint running; /* those of them that are not suspended: 0 or 1 */
+    atomic_uint active;  /* between on_activate and on_deactivate */
     /* Touched in turns only, without a lock: the thread sanitizer sees whether turns are really one after another. */
     uint64_t entered;
     uint64_t activations;
@@ -83,12 +85,16 @@ uint64_t world_mix(uint64_t a, uint64_t b);
 /* Number of a new call; false when the records are used up, or an actor's call and the budget is. */
 bool world_new_call(bool is_frame, uint32_t *ret_call);
 
-/* A turn of an actor begins and ends. */
-void world_enter(uint32_t actor);
+/* A turn of an actor begins and ends; `alone`: no other has begun and not ended. */
+void world_enter(uint32_t actor, bool alone);
 void world_leave(uint32_t actor);
 
-/* Its message: whose it is, and that it comes for the first time and in order. */
-void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call);
+/* Before and after what may suspend a turn. */
+void world_pause(uint32_t actor);
+void world_resume(uint32_t actor);
+
+/* Its message: whose it is, and that it comes for the first time and, where that is promised, in order. */
+void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call, bool in_order);
 
 void world_activated(uint32_t actor);
 void world_deactivated(uint32_t actor);
