@@ -67,8 +67,11 @@ static void on_ready(void *arg, unsigned events)
 void qk_conn_open(struct qk_gateway *gw, int fd, uid_t uid, pid_t pid)
 {
     struct qk_conn *conn = calloc(1, sizeof(*conn));
-    if (conn == NULL || qk_watch_create(gw->loop, fd, QK_WATCH_READ, on_ready, conn, &conn->watch) < 0) {
+    if (conn == NULL || qk_watch_create(gw->loop, fd, QK_WATCH_READ, on_ready, conn, &conn->watch) < 0 ||
+        !qk_slots_take(gw, conn)) {
         qk_gateway_say(gw, QK_LOG_ERROR, "QK0614", "a client was turned away: no memory for its connection");
+        if (conn != NULL)
+            qk_watch_destroy(conn->watch);
         free(conn);
         close(fd);
         return;
@@ -106,6 +109,8 @@ void qk_conn_close(struct qk_conn *conn)
     atomic_fetch_sub(&gw->clients, 1);
     qk_buffer_finish(&conn->in);
     qk_conn_shut(conn);
+    if (qk_conn_in_flight(conn) != 0)
+        qk_conn_cancel_all(conn);
     qk_conn_drop(conn, QK_CONN_HOLD);
 }
 

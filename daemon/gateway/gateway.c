@@ -13,13 +13,12 @@
 #include "loop/clock.h"
 #include <quark/status.h>
 
-#define ACCEPT_BATCH     64  /* connections accepted before others get their turn */
-#define ACCEPT_PAUSE_MS  100 /* without descriptors */
-#define LOG_LINES_MAX    10  /* in a second */
-#define CONNS_PER_CLIENT 4   /* closed connections whose calls still run, for each client that may be connected */
-#define TICK_MIN_MS      5
-#define TICK_MAX_MS      1000
-#define NS_PER_MS        1000000
+#define ACCEPT_BATCH    64  /* connections accepted before others get their turn */
+#define ACCEPT_PAUSE_MS 100 /* without descriptors */
+#define LOG_LINES_MAX   10  /* in a second */
+#define TICK_MIN_MS     5
+#define TICK_MAX_MS     1000
+#define NS_PER_MS       1000000
 
 void qk_gateway_config_init(struct qk_gateway_config *config)
 {
@@ -135,10 +134,10 @@ static void admit(struct qk_gateway *gw, int fd)
         return;
     }
     uint32_t max = atomic_load(&gw->clients_max);
-    if (atomic_load(&gw->clients) >= max || atomic_load(&gw->conns_left) / CONNS_PER_CLIENT >= max) {
+    if (atomic_load(&gw->clients) >= max || atomic_load(&gw->conns_left) / QK_CONNS_PER_CLIENT >= max) {
         qk_gateway_say(gw, QK_LOG_WARNING, NULL, "refused process %d (user %u): %u clients are connected already",
                        (int)pid, (unsigned)uid, atomic_load(&gw->clients));
-        snprintf(text, sizeof(text), "the silo takes no more clients: its `socket.clients` is %u", max);
+        snprintf(text, sizeof(text), "the silo takes no more clients: its `socket.clients_max` is %u", max);
         turn_away(gw, fd, QK_EUNAVAILABLE, text);
         return;
     }
@@ -197,7 +196,7 @@ int qk_gateway_set_access(struct qk_gateway *gw, const struct qk_gateway_access 
     pthread_mutex_unlock(&gw->access_lock);
     free(old_uids);
     free(old_gids);
-    atomic_store(&gw->clients_max, clients_max);
+    atomic_store(&gw->clients_max, clients_max < QK_CLIENTS_MAX ? clients_max : QK_CLIENTS_MAX);
     return 0;
 }
 
@@ -237,7 +236,7 @@ static int make_parts(struct qk_gateway *gw, const char **ret_code, char *ret_te
     snprintf(ret_text, text_size, "out of memory");
     gw->silo = strdup(gw->config.silo);
     gw->input = malloc(QK_INPUT_BYTES);
-    if (gw->silo == NULL || gw->input == NULL ||
+    if (gw->silo == NULL || gw->input == NULL || qk_slots_init(gw) < 0 ||
         qk_gateway_set_access(gw, &gw->config.access, gw->config.clients_max) < 0 ||
         qk_timer_create(gw->loop, on_tick, gw, &gw->tick_timer) < 0 ||
         qk_timer_create(gw->loop, on_accept_again, gw, &gw->accept_timer) < 0)
@@ -263,6 +262,8 @@ int qk_gateway_create(const struct qk_gateway_config *config, struct qk_loop *lo
         return -ENOMEM;
     }
     gw->config = *config;
+    if (gw->config.clients_max > QK_CLIENTS_MAX)
+        gw->config.clients_max = QK_CLIENTS_MAX;
     gw->loop = loop;
     gw->listen_fd = -1;
     gw->drain_task = (struct qk_task){.fn = on_drain, .arg = gw};
@@ -284,6 +285,7 @@ int qk_gateway_destroy(struct qk_gateway *gw)
 {
     if (gw == NULL)
         return 0;
+    gw->ending = true;
     while (gw->conns != NULL)
         qk_conn_close(gw->conns);
     while (qk_loop_poll(gw->loop, 0) > 0) {
@@ -294,6 +296,7 @@ int qk_gateway_destroy(struct qk_gateway *gw)
     qk_timer_destroy(gw->tick_timer);
     qk_listen_close(gw);
     pthread_mutex_destroy(&gw->access_lock);
+    qk_slots_finish(gw);
     free(gw->uids);
     free(gw->gids);
     free(gw->silo);

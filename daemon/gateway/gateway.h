@@ -42,7 +42,8 @@ struct qk_gateway_config {
     uint32_t unread_max;    /* bytes of unread replies at which it is cut off */
     uint32_t hello_ms;      /* how long a connection may take for its Hello */
     uint32_t stall_ms;      /* how long one that is not read any further may go without taking a byte */
-    /* Takes calls (QK_PORT_CALL, QK_PORT_SEND); inside the loop. Each is answered through qk_gateway_deliver(). */
+    /* Takes calls (QK_PORT_CALL, QK_PORT_SEND), each to be answered through qk_gateway_deliver(), and QK_PORT_CANCEL;
+     * inside the loop. The lowest bit of `origin` is 0. */
     void (*submit)(void *arg, struct qk_port_frame *chain);
     /* Takes an administrative request: a frame with a payload whose kind means nothing; inside the loop. Answered
      * likewise, by the same frame or another with its origin and call_id. */

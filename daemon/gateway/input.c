@@ -17,6 +17,8 @@
 /* A frame longer than this is read into memory of its own until it is whole, and not copied each time. */
 #define LONG_FRAME (16 << 10)
 
+#define NS_PER_SECOND 1000000000
+
 _Static_assert(LONG_FRAME < QK_INPUT_BYTES && QK_FRAME_HEAD + QK_ENVELOPE_MAX + QK_PAYLOAD_MAX < QK_CLIENT_INPUT_MAX,
                "what waits to be parsed stays below its bound");
 
@@ -24,10 +26,16 @@ _Static_assert(LONG_FRAME < QK_INPUT_BYTES && QK_FRAME_HEAD + QK_ENVELOPE_MAX + 
 struct batch {
     struct qk_port_frame *head;
     struct qk_port_frame **last;
-    uint32_t n;
+    uint32_t n;    /* calls among them */
     bool answered; /* something was answered at once */
     int64_t now_ns;
 };
+
+static void append(struct batch *batch, struct qk_port_frame *frame)
+{
+    *batch->last = frame;
+    batch->last = &frame->next;
+}
 
 /* ---- one frame */
 
@@ -43,7 +51,7 @@ static struct qk_port_frame *make_frame(struct qk_conn *conn, const struct qk_en
     struct qk_port_frame *f = qk_port_frame_create((size_t)e->bytes_len + payload_len);
     if (f == NULL)
         return NULL;
-    f->origin = conn;
+    f->origin = conn->origin;
     f->call_id = e->id;
     f->key_len = e->bytes_len;
     f->payload_len = payload_len;
@@ -85,9 +93,42 @@ static void on_call(struct qk_conn *conn, struct batch *batch, const struct qk_e
             batch->now_ns = qk_clock_now_ns(NULL);
         f->deadline_ns = batch->now_ns + (int64_t)e->timeout_ms * 1000000;
     }
-    *batch->last = f;
-    batch->last = &f->next;
+    append(batch, f);
     batch->n++;
+}
+
+/* The turn learns of it; its reply still comes, since a turn can't be taken back. Past the bound, or without memory,
+ * the turn just goes on. */
+static void on_cancel(struct qk_conn *conn, struct batch *batch, uint64_t id)
+{
+    struct qk_gateway *gw = conn->gw;
+    if (batch->now_ns == 0)
+        batch->now_ns = qk_clock_now_ns(NULL);
+    if (batch->now_ns / NS_PER_SECOND != gw->cancel_second) {
+        gw->cancel_second = batch->now_ns / NS_PER_SECOND;
+        gw->cancels = 0;
+    }
+    if (gw->cancels >= QK_CANCELS_MAX || (qk_conn_in_flight(conn) == 0 && batch->n == 0))
+        return;
+    struct qk_port_frame *f = qk_port_frame_create(0);
+    if (f == NULL)
+        return;
+    gw->cancels++;
+    f->kind = QK_PORT_CANCEL;
+    f->origin = conn->origin;
+    f->call_id = id;
+    append(batch, f);
+}
+
+void qk_conn_cancel_all(struct qk_conn *conn)
+{
+    struct qk_gateway *gw = conn->gw;
+    struct qk_port_frame *f = gw->ending ? NULL : qk_port_frame_create(0);
+    if (f == NULL)
+        return;
+    f->kind = QK_PORT_CANCEL;
+    f->origin = conn->origin;
+    gw->config.submit(gw->config.arg, f);
 }
 
 static void on_admin(struct qk_conn *conn, struct batch *batch, const struct qk_envelope *e, const uint8_t *payload,
@@ -144,9 +185,11 @@ static int handle_frame(struct qk_conn *conn, struct batch *batch, const uint8_t
         on_admin(conn, batch, &e, payload, payload_len);
         return 0;
     case QK_ENVELOPE_CANCEL:
-        /* The reply may still be sent, and is: a turn can't be taken back, and the runtime keeps nothing by id. */
         *ret_text = "a Cancel has no payload";
-        return payload_len == 0 ? 0 : QK_EPROTOCOL;
+        if (payload_len != 0)
+            return QK_EPROTOCOL;
+        on_cancel(conn, batch, e.id);
+        return 0;
     default:
         *ret_text = "a second Hello";
         return QK_EPROTOCOL;
@@ -158,7 +201,7 @@ static int handle_frame(struct qk_conn *conn, struct batch *batch, const uint8_t
 static void submit(struct qk_conn *conn, struct batch *batch)
 {
     struct qk_gateway *gw = conn->gw;
-    if (batch->n != 0) {
+    if (batch->head != NULL) {
         *batch->last = NULL;
         atomic_fetch_add(&conn->refs, batch->n);
         atomic_fetch_add_explicit(&gw->calls, batch->n, memory_order_relaxed);

@@ -10,6 +10,12 @@
 #include "base/spin.h"
 #include "gateway/gateway.h"
 
+/* Connections that may be in memory: the open ones, and those closed ones whose calls have not ended. */
+#define QK_CONNS_PER_CLIENT 4
+#define QK_SLOTS            (QK_CLIENTS_MAX * (QK_CONNS_PER_CLIENT + 1))
+
+#define QK_CANCELS_MAX 1000 /* a second, of all clients: each has every worker look through its turns */
+
 #define QK_INPUT_BYTES (128 << 10) /* what is read at a time, whole frames being the rule */
 #define QK_BUFFER_KEEP (64 << 10)  /* an empty buffer of at most this size is kept for the next use */
 
@@ -45,6 +51,7 @@ enum qk_conn_fault {
 struct qk_conn {
     struct qk_gateway *gw;
     _Atomic uint64_t refs;
+    void *origin; /* what the port knows it by: its slot, and a number that no other connection had or will have */
 
     /* Output: any thread, under the lock, which is not held across a system call. */
     struct qk_spin lock;
@@ -91,7 +98,17 @@ struct qk_gateway {
     struct qk_timer *tick_timer;
     uint32_t ticking;      /* connections that it runs for */
     struct qk_conn *conns; /* of the loop */
-    uint8_t *input;        /* QK_INPUT_BYTES */
+    bool ending;           /* nothing is submitted any more */
+    int64_t cancel_second; /* cancels are counted by the second */
+    uint32_t cancels;
+
+    struct qk_spin slots_lock; /* of the free ones; a taken one is read by whoever has a call of it */
+    struct qk_conn **slots;
+    uint32_t *free_slots;
+    uint32_t n_free_slots;
+    uint64_t opened; /* connections since the start */
+
+    uint8_t *input; /* QK_INPUT_BYTES */
     struct qk_task drain_task;
     atomic_bool draining;
 
@@ -146,6 +163,9 @@ void qk_conn_send_go_away(struct qk_conn *conn, int status, const char *text);
 
 /* ---- input.c: inside the loop */
 
+/* Tells the runtime that nobody waits for the calls of the connection. */
+void qk_conn_cancel_all(struct qk_conn *conn);
+
 /* Reads what came and hands on whole frames. May close the connection. */
 void qk_conn_read(struct qk_conn *conn);
 /* Handles frames that had to wait. False when the connection has ended over it. */
@@ -189,6 +209,21 @@ static inline bool qk_conn_has_room(const struct qk_conn *conn)
     const struct qk_gateway_config *config = &conn->gw->config;
     return qk_conn_in_flight(conn) <= config->in_flight_max / 4 * 3 &&
            atomic_load(&((struct qk_conn *)conn)->unread) <= config->output_max / 2;
+}
+
+/* ---- slots.c */
+
+int qk_slots_init(struct qk_gateway *gw);
+void qk_slots_finish(struct qk_gateway *gw);
+/* Gives the connection a slot and its origin. False when none is free. Inside the loop. */
+bool qk_slots_take(struct qk_gateway *gw, struct qk_conn *conn);
+/* Any thread. */
+void qk_slots_give_back(struct qk_gateway *gw, struct qk_conn *conn);
+
+/* The lowest bit of an origin is 0: whoever shares the port may use it. */
+static inline struct qk_conn *qk_slots_find(const struct qk_gateway *gw, const void *origin)
+{
+    return gw->slots[((uintptr_t)origin >> 1) & 0xffff];
 }
 
 /* ---- gateway.c: inside the loop */

@@ -53,6 +53,7 @@ void qk_conn_drop(struct qk_conn *conn, uint64_t refs)
     qk_buffer_finish(&conn->out);
     qk_buffer_finish(&conn->wire);
     qk_buffer_finish(&conn->in);
+    qk_slots_give_back(conn->gw, conn);
     atomic_fetch_sub(&conn->gw->conns_left, 1);
     free(conn);
 }
@@ -255,11 +256,11 @@ struct touched {
 /* Appends the frames at the head of the chain that are for one connection; the rest of the chain. */
 static struct qk_port_frame *append_run(struct qk_port_frame *chain, struct touched *touched)
 {
-    struct qk_conn *conn = chain->origin;
+    struct qk_conn *conn = touched->conn;
     struct qk_port_frame *frame = chain, *next;
     uint32_t n = 0;
     qk_spin_lock(&conn->lock);
-    for (; frame != NULL && frame->origin == conn; frame = frame->next) {
+    for (; frame != NULL && frame->origin == conn->origin; frame = frame->next) {
         __builtin_prefetch(frame->next);
         append_reply(conn, frame);
         n++;
@@ -306,7 +307,7 @@ void qk_gateway_deliver(struct qk_gateway *gw, struct qk_port_frame *chain)
     struct touched touched[TOUCHED_MAX];
     unsigned n_touched = 0;
     while (chain != NULL) {
-        struct touched *t = find(touched, &n_touched, chain->origin);
+        struct touched *t = find(touched, &n_touched, qk_slots_find(gw, chain->origin));
         if (t != NULL) {
             chain = append_run(chain, t);
             continue;

@@ -59,7 +59,16 @@ static void on_deliver(void *arg, struct qk_port_frame *chain)
 
 static void on_submit(void *arg, struct qk_port_frame *chain)
 {
-    qk_runtime_submit(((struct qk_silo *)arg)->rt, chain);
+    struct qk_silo *silo = arg;
+    if (atomic_load_explicit(&silo->state, memory_order_relaxed) < QK_SILO_FLUSHING) {
+        qk_runtime_submit(silo->rt, chain);
+        return;
+    }
+    while (chain != NULL) { /* cancellations: calls are refused by then, and nobody is left to be told */
+        struct qk_port_frame *next = chain->next;
+        qk_port_frame_destroy(chain);
+        chain = next;
+    }
 }
 
 static void on_runtime_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,

@@ -21,17 +21,27 @@ static struct qk_loop *loop;
 static struct qk_gateway *gw;
 static struct qk_gateway_config config;
 static struct qk_port_frame *calls, **calls_last, *admins;
-static unsigned n_calls, n_chains, n_lines;
+static unsigned n_calls, n_chains, n_cancels, n_lines;
+static uint64_t last_cancel;
 static char last_code[16];
 
 static void on_submit(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
     n_chains++;
-    *calls_last = chain;
-    while (*calls_last != NULL) {
+    while (chain != NULL) {
+        struct qk_port_frame *f = chain;
+        chain = f->next;
+        f->next = NULL;
+        if (f->kind == QK_PORT_CANCEL) {
+            n_cancels++;
+            last_cancel = f->call_id;
+            qk_port_frame_destroy(f);
+            continue;
+        }
         n_calls++;
-        calls_last = &(*calls_last)->next;
+        *calls_last = f;
+        calls_last = &f->next;
     }
 }
 
@@ -128,7 +138,7 @@ static void setup(void)
     gw = NULL;
     calls = admins = NULL;
     calls_last = &calls;
-    n_calls = n_chains = n_lines = 0;
+    n_calls = n_chains = n_cancels = n_lines = 0;
     last_code[0] = 0;
 }
 
@@ -302,25 +312,54 @@ START_TEST(test_gateway_passes_administrative_requests)
 }
 END_TEST
 
-START_TEST(test_gateway_accepts_a_cancel)
+static void cancel(struct peer *p, uint64_t id)
+{
+    uint8_t bytes[64];
+    Quark__Wire__Envelope e = QUARK__WIRE__ENVELOPE__INIT;
+    Quark__Wire__Cancel c = QUARK__WIRE__CANCEL__INIT;
+    c.id = id;
+    e.body_case = QUARK__WIRE__ENVELOPE__BODY_CANCEL;
+    e.cancel = &c;
+    peer_send(p, bytes, peer_frame(bytes, &e, NULL, 0));
+}
+
+START_TEST(test_gateway_passes_a_cancel)
 {
     struct peer p;
     int32_t status;
-    uint8_t bytes[64];
-    Quark__Wire__Envelope e = QUARK__WIRE__ENVELOPE__INIT;
-    Quark__Wire__Cancel cancel = QUARK__WIRE__CANCEL__INIT;
     create();
     open_peer(&p);
+    cancel(&p, 3); /* nothing is in flight: not passed on */
     call(&p, 4);
-    cancel.id = 4;
-    e.body_case = QUARK__WIRE__ENVELOPE__BODY_CANCEL;
-    e.cancel = &cancel;
-    peer_send(&p, bytes, peer_frame(bytes, &e, NULL, 0));
+    cancel(&p, 4);
     call(&p, 5);
     wait_for_calls(2);
+    ck_assert_uint_eq(n_cancels, 1);
+    ck_assert_uint_eq(last_cancel, 4);
+    ck_assert_uint_eq(stats().in_flight, 2);
     answer_all();
     ck_assert_uint_eq(peer_reply(&p, &status, NULL), 4);
     ck_assert_uint_eq(peer_reply(&p, &status, NULL), 5);
+    peer_close(&p);
+    wait_for_clients(0);
+    ck_assert_uint_eq(n_cancels, 1);
+}
+END_TEST
+
+START_TEST(test_gateway_bounds_cancels)
+{
+    struct peer p;
+    int64_t start = qk_clock_now_ns(NULL) / 1000000000;
+    create();
+    open_peer(&p);
+    call(&p, 1);
+    for (int i = 0; i < 5000; i++)
+        cancel(&p, 1);
+    call(&p, 2);
+    wait_for_calls(2);
+    ck_assert_uint_ge(n_cancels, 1000);
+    ck_assert_int_le(n_cancels, 1000 * (qk_clock_now_ns(NULL) / 1000000000 - start + 1));
+    answer_all();
     peer_close(&p);
 }
 END_TEST
@@ -356,6 +395,8 @@ START_TEST(test_gateway_drops_replies_of_a_client_that_went)
     peer_close(&p);
     wait_for_clients(0);
     ck_assert_uint_eq(stats().in_flight, 1000);
+    ck_assert_uint_eq(n_cancels, 1); /* of all its calls */
+    ck_assert_uint_eq(last_cancel, 0);
     answer_all();
     ck_assert_uint_eq(stats().in_flight, 0);
 }
@@ -852,7 +893,8 @@ static TCase *ordinary(void)
     tcase_add_test(tc, test_gateway_takes_frames_a_byte_at_a_time);
     tcase_add_test(tc, test_gateway_takes_the_largest_frame);
     tcase_add_test(tc, test_gateway_passes_administrative_requests);
-    tcase_add_test(tc, test_gateway_accepts_a_cancel);
+    tcase_add_test(tc, test_gateway_passes_a_cancel);
+    tcase_add_test(tc, test_gateway_bounds_cancels);
     tcase_add_test(tc, test_gateway_answers_after_a_half_close);
     tcase_add_test(tc, test_gateway_drops_replies_of_a_client_that_went);
     tcase_add_test(tc, test_gateway_tells_clients_of_the_end);
