@@ -172,30 +172,50 @@ static void method_note(const Quark__Admin__Method *m, char *buf, size_t size)
         (void)snprintf(buf + n, size - n, "%sdeadline %u ms", n > 0 ? ", " : "", m->deadline_ms);
 }
 
+/* The names of an enum's values, as many as fit. */
+static void enum_values(const ProtobufCEnumDescriptor *e, char *buf, size_t size)
+{
+    size_t n = 0;
+    for (unsigned i = 0; i < e->n_values && n < size - 1; i++)
+        n += (size_t)snprintf(buf + n, size - n, "%s%s", i > 0 ? " " : "", e->values[i].name);
+}
+
+static void add_note(char *buf, size_t size, const char *before, const char *what)
+{
+    size_t n = strlen(buf);
+    (void)snprintf(buf + n, size - n, "%s%s%s", n > 0 ? ", " : "", before, what);
+}
+
 /* Rows for the fields of a message; `method` and `note` stand in the first one. */
 static void add_message(struct qk_table *table, const char *method, const char *part, const char *note,
                         const ProtobufCMessageDescriptor *desc)
 {
     for (unsigned i = 0; i == 0 || i < desc->n_fields; i++) {
+        char type[300], notes[400] = "", values[200] = "";
         qk_table_row(table);
         qk_table_set(table, 0, "%s", method);
         qk_table_set(table, 1, "%s", part);
-        if (i == 0)
-            qk_table_set(table, 4, "%s", note);
+        if (i == 0 && *note != '\0')
+            add_note(notes, sizeof(notes), "", note);
         if (desc->n_fields == 0) {
             qk_table_set(table, 2, "-");
             qk_table_set(table, 3, "-");
+            qk_table_set(table, 4, "%s", notes);
             return;
         }
         const ProtobufCFieldDescriptor *f = &desc->fields[i];
-        char type[300];
-        type_of(f, type, sizeof(type));
         bool repeated = f->label == PROTOBUF_C_LABEL_REPEATED && !qk_schema_is_map(f);
+        const char *oneof = qk_schema_oneof(desc, f);
+        type_of(f, type, sizeof(type));
         qk_table_set(table, 2, "%s", f->name);
         qk_table_set(table, 3, "%s%s", repeated ? "repeated " : "", type);
-        const char *oneof = qk_schema_oneof(desc, f);
         if (*oneof != '\0')
-            qk_table_set(table, 4, "%s%sone of %s", i == 0 ? note : "", i == 0 && *note != '\0' ? ", " : "", oneof);
+            add_note(notes, sizeof(notes), "one of ", oneof);
+        if (f->type == PROTOBUF_C_TYPE_ENUM)
+            enum_values(f->descriptor, values, sizeof(values));
+        if (*values != '\0')
+            add_note(notes, sizeof(notes), "", values);
+        qk_table_set(table, 4, "%s", notes);
     }
 }
 

@@ -2,6 +2,7 @@
 /* A run of quarkctl: parses the command line, runs the command once or again and again, cleans up. */
 #include "ctl/ctl.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,9 +70,10 @@ int qk_ctl_main(int argc, char **argv, FILE *out, FILE *err)
         return rc;
     qk_arena_init(&ctl.arena, ARENA_MAX);
     rc = run(&ctl);
+    /* A full disk, a closed pipe: what was asked for did not arrive. */
+    if ((fflush(out) != 0 || ferror(out)) && rc == QK_EXIT_OK)
+        rc = qk_ctl_fail(&ctl, QK_EXIT_FAILED, "QK0407", strerror(errno), NULL, "the output could not be written");
     qk_client_destroy(ctl.client);
     qk_arena_finish(&ctl.arena);
-    if (fflush(out) != 0 && rc == QK_EXIT_OK)
-        rc = QK_EXIT_FAILED; /* a full disk, a closed pipe: what was asked for did not arrive */
     return rc;
 }

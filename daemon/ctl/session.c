@@ -118,6 +118,14 @@ const char *qk_part_of(int status)
     }
 }
 
+static uint32_t admin_timeout(const struct qk_ctl *ctl)
+{
+    uint32_t ms = QK_CTL_ADMIN_TIMEOUT_MS;
+    if (qk_ctl_has(ctl, QK_OPT_TIMEOUT))
+        (void)qk_args_duration(ctl->args.options[QK_OPT_TIMEOUT], &ms);
+    return ms;
+}
+
 static int connect_client(struct qk_ctl *ctl)
 {
     if (ctl->client != NULL)
@@ -127,19 +135,13 @@ static int connect_client(struct qk_ctl *ctl)
     qk_client_options_init(&options);
     options.socket_path = ctl->socket;
     options.name = "quarkctl";
+    if (admin_timeout(ctl) < options.connect_timeout_ms)
+        options.connect_timeout_ms = admin_timeout(ctl);
     int rc = qk_client_create(&options, &ctl->client);
     if (rc == 0)
         rc = qk_client_connect(ctl->client);
     ctl->connected = rc == 0;
     return rc;
-}
-
-static uint32_t admin_timeout(const struct qk_ctl *ctl)
-{
-    uint32_t ms = QK_CTL_ADMIN_TIMEOUT_MS;
-    if (qk_ctl_has(ctl, QK_OPT_TIMEOUT))
-        (void)qk_args_duration(ctl->args.options[QK_OPT_TIMEOUT], &ms);
-    return ms;
 }
 
 int qk_session_ask(struct qk_ctl *ctl, const Quark__Admin__AdminRequest *request,

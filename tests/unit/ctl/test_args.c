@@ -161,6 +161,22 @@ START_TEST(test_args_help_is_short_and_has_the_exit_codes)
 }
 END_TEST
 
+START_TEST(test_args_every_command_has_a_manual_page)
+{
+    char pages[sizeof(PAGES) + 2], name[64];
+    unsigned commands = 0, blanks = 1;
+    snprintf(pages, sizeof(pages), " %s ", PAGES);
+    for (const struct qk_command *c = qk_commands; c->name != NULL; c++) {
+        snprintf(name, sizeof(name), " %s ", c->name);
+        ck_assert_msg(c->hidden || strstr(pages, name) != NULL, "%s", c->name);
+        commands += !c->hidden;
+    }
+    for (const char *p = PAGES; *p != '\0'; p++)
+        blanks += *p == ' ';
+    ck_assert_uint_eq(blanks, commands);
+}
+END_TEST
+
 /* Whatever code an error has, there is something to say about it. */
 START_TEST(test_args_explain_knows_every_code)
 {
@@ -191,6 +207,7 @@ int main(void)
     tcase_add_test(tc, test_args_abbreviations_are_refused);
     tcase_add_test(tc, test_args_table_is_whole);
     tcase_add_test(tc, test_args_help_is_short_and_has_the_exit_codes);
+    tcase_add_test(tc, test_args_every_command_has_a_manual_page);
     tcase_add_test(tc, test_args_explain_knows_every_code);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
