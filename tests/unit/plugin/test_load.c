@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 #include <sys/stat.h>
+#include "base/errors.h"
 #include "fixture.h"
+#include "plugin/refusal.h"
 
 static struct fixture fixture;
 static struct fixture *const f = &fixture;
@@ -188,6 +190,19 @@ START_TEST(test_load_object_bears_the_files_name)
 }
 END_TEST
 
+/* What is refused can be looked up. */
+START_TEST(test_load_every_code_is_in_the_catalogue)
+{
+    static const char *const codes[] = {
+        QK_PLUGIN_NO_OBJECT, QK_PLUGIN_MACHINE,    QK_PLUGIN_NO_NOTE,   QK_PLUGIN_TRUNCATED, QK_PLUGIN_ABI,
+        QK_PLUGIN_DAMAGED,   QK_PLUGIN_TYPE_TAKEN, QK_PLUGIN_WRITABLE,  QK_PLUGIN_OWNER,     QK_PLUGIN_TOO_LARGE,
+        QK_PLUGIN_TOO_MANY,  QK_PLUGIN_UNREADABLE, QK_PLUGIN_UNDEFINED, QK_PLUGIN_BAD_NAME,  QK_PLUGIN_NAME_TAKEN,
+        QK_PLUGIN_CHANGED,   QK_PLUGIN_GONE,       QK_PLUGIN_NO_FILE,   QK_PLUGIN_LIBRARY,   QK_PLUGIN_RESOURCES};
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        ck_assert_msg(qk_error_find(codes[i]) != NULL, "%s", codes[i]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("load");
@@ -201,6 +216,7 @@ int main(void)
     tcase_add_test(tc, test_load_missing_library_is_named_and_tried_again);
     tcase_add_test(tc, test_load_overwritten_file_hurts_nobody);
     tcase_add_test(tc, test_load_object_bears_the_files_name);
+    tcase_add_test(tc, test_load_every_code_is_in_the_catalogue);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
