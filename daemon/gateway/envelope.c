@@ -44,6 +44,13 @@ static inline bool read_varint(struct reader *r, uint64_t *ret_value)
     return read_long_varint(r, ret_value);
 }
 
+/* A tag or a length: at most five bytes, as qk_wire_check() has it. */
+static inline bool read_short_varint(struct reader *r, uint64_t *ret_value)
+{
+    const uint8_t *from = r->at;
+    return read_varint(r, ret_value) && r->at - from <= 5;
+}
+
 static inline bool read_u32(struct reader *r, uint32_t *ret_value)
 {
     uint64_t value;
@@ -74,7 +81,7 @@ static inline bool read_fixed64(struct reader *r, uint64_t *ret_value)
 static inline bool read_bytes(struct reader *r, const uint8_t **ret_bytes, uint32_t *ret_len)
 {
     uint64_t len;
-    if (!read_varint(r, &len) || len > (uint64_t)(r->end - r->at))
+    if (!read_short_varint(r, &len) || len > (uint64_t)(r->end - r->at))
         return false;
     *ret_bytes = r->at;
     *ret_len = (uint32_t)len;
@@ -108,7 +115,7 @@ static bool parse_hello(struct reader *r, struct qk_envelope *e)
 {
     while (r->at < r->end) {
         uint64_t tag;
-        bool ok = read_varint(r, &tag);
+        bool ok = read_short_varint(r, &tag);
         if (!ok)
             return false;
         switch (tag) {
@@ -135,7 +142,7 @@ static bool parse_call(struct reader *r, struct qk_envelope *e)
 {
     while (r->at < r->end) {
         uint64_t tag, flag;
-        bool ok = read_varint(r, &tag);
+        bool ok = read_short_varint(r, &tag);
         if (!ok)
             return false;
         switch (tag) {
@@ -175,7 +182,7 @@ static bool parse_id(struct reader *r, struct qk_envelope *e)
 {
     while (r->at < r->end) {
         uint64_t tag;
-        if (!read_varint(r, &tag) || !(tag == TAG(1, VARINT) ? read_varint(r, &e->id) : skip(r, tag, 1)))
+        if (!read_short_varint(r, &tag) || !(tag == TAG(1, VARINT) ? read_varint(r, &e->id) : skip(r, tag, 1)))
             return false;
     }
     return true;
@@ -208,7 +215,7 @@ int qk_envelope_parse(const uint8_t *data, size_t size, struct qk_envelope *ret_
         return QK_EPROTOCOL;
     while (r.at < r.end) {
         uint64_t tag;
-        if (!read_varint(&r, &tag))
+        if (!read_short_varint(&r, &tag))
             return QK_EPROTOCOL;
         if (tag >> 3 >= QK_ENVELOPE_HELLO && tag >> 3 <= QK_ENVELOPE_GO_AWAY) {
             struct reader body;

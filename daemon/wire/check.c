@@ -67,6 +67,13 @@ static bool read_varint(struct check *c, const uint8_t *end, uint64_t *ret_value
     return false;
 }
 
+/* A tag or a length: protobuf-c reads five bytes of one and no more. */
+static bool read_short_varint(struct check *c, const uint8_t *end, uint64_t *ret_value)
+{
+    const uint8_t *from = c->at;
+    return read_varint(c, end, ret_value) && c->at - from <= 5;
+}
+
 static enum wire_type expected_wire(ProtobufCType type)
 {
     switch (type) {
@@ -125,7 +132,7 @@ static int check_packed(struct check *c, const ProtobufCFieldDescriptor *f, cons
 static int check_bytes(struct check *c, const ProtobufCFieldDescriptor *f, const uint8_t *end)
 {
     uint64_t length;
-    if (!read_varint(c, end, &length) || length > (uint64_t)(end - c->at))
+    if (!read_short_varint(c, end, &length) || length > (uint64_t)(end - c->at))
         return QK_EINVALID;
     const uint8_t *stop = c->at + length;
     if (f == NULL || f->type == PROTOBUF_C_TYPE_BYTES || f->type == PROTOBUF_C_TYPE_STRING) {
@@ -148,7 +155,7 @@ static int check_member(struct check *c)
     const struct level *top = &c->levels[c->depth - 1];
     const uint8_t *end = top->end;
     uint64_t tag, ignored;
-    if (!read_varint(c, end, &tag) || tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
+    if (!read_short_varint(c, end, &tag) || tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
         return QK_EINVALID;
     if (++c->fields > QK_MESSAGE_FIELDS_MAX)
         return QK_ETOOBIG;

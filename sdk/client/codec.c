@@ -136,10 +136,17 @@ static bool get_varint(struct reader *r, uint64_t *ret_value)
     return false;
 }
 
+/* A tag or a length: at most five bytes, as qk_wire_check() has it. */
+static bool get_short_varint(struct reader *r, uint64_t *ret_value)
+{
+    const uint8_t *from = r->at;
+    return get_varint(r, ret_value) && r->at - from <= 5;
+}
+
 static bool get_tag(struct reader *r, uint32_t *ret_field, unsigned *ret_wire)
 {
     uint64_t tag;
-    if (!get_varint(r, &tag) || tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
+    if (!get_short_varint(r, &tag) || tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
         return false;
     *ret_field = (uint32_t)(tag >> 3);
     *ret_wire = (unsigned)tag & 7;
@@ -149,7 +156,7 @@ static bool get_tag(struct reader *r, uint32_t *ret_field, unsigned *ret_wire)
 static bool get_bytes(struct reader *r, struct reader *ret_inner)
 {
     uint64_t size;
-    if (!get_varint(r, &size) || size > (uint64_t)(r->end - r->at))
+    if (!get_short_varint(r, &size) || size > (uint64_t)(r->end - r->at))
         return false;
     *ret_inner = (struct reader){r->at, r->at + size};
     r->at += size;
