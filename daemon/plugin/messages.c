@@ -212,7 +212,9 @@ static const char *check_message(struct qk_messages *m, const ProtobufCMessageDe
         return "a message without a name";
     if (d->sizeof_message < sizeof(ProtobufCMessage) || d->sizeof_message > MESSAGE_SIZE_MAX)
         return "an impossible size";
-    if (!is_array(m->memory, d->fields, d->n_fields, sizeof(*d->fields), sizeof(void *)))
+    /* Unpacking looks at the first field even where there is none, unless the pointer is NULL. */
+    size_t n = d->n_fields == 0 && d->fields != NULL ? 1 : d->n_fields;
+    if (!is_array(m->memory, d->fields, n, sizeof(*d->fields), sizeof(void *)))
         return "fields that can't be read";
     if (!is_array(m->memory, d->fields_sorted_by_name, d->n_fields, sizeof(unsigned), sizeof(unsigned)))
         return "an index of names that can't be read";

@@ -117,6 +117,15 @@ START_TEST(test_descriptor_messages_are_checked)
     expect(QK_PLUGIN_DAMAGED, "impossible size");
     d->number.n_fields = QK_DESCRIPTOR_FIELDS_MAX + 1;
     expect(QK_PLUGIN_DAMAGED, "fields that can't be read");
+    d->number.n_fields = 0;
+    d->number.n_field_ranges = 0;
+    d->number.fields = (const ProtobufCFieldDescriptor *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "fields that can't be read");
+    d->number.n_fields = 0;
+    d->number.n_field_ranges = 0;
+    d->number.fields = NULL;
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+    described_init(d);
     d->number.fields_sorted_by_name = NULL;
     expect(QK_PLUGIN_DAMAGED, "index of names");
     d->number_by_name[0] = 2;
