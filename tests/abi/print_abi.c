@@ -90,6 +90,9 @@ static void print_services(void)
     MEMBER(struct qk_host, deactivate);
     MEMBER(struct qk_host, yield);
     MEMBER(struct qk_host, vlog);
+    MEMBER(struct qk_host, cancelled);
+    MEMBER(struct qk_host, timer_start);
+    MEMBER(struct qk_host, timer_cancel);
 }
 
 static void print_values(void)
@@ -105,6 +108,7 @@ static void print_values(void)
     VALUE(QK_TYPE_INTERLEAVE_CHAIN);
     VALUE(QK_TYPE_INTERLEAVE_ALWAYS);
     VALUE(QK_TYPE_INTERLEAVE_READS);
+    VALUE(QK_TIMER_KEEPS_ACTIVE);
     VALUE(QK_PLACE_HASH);
     VALUE(QK_PLACE_RANDOM);
     VALUE(QK_PLACE_PREFER_LOCAL);

@@ -146,6 +146,10 @@ struct qk_note {
     char version[QK_NOTE_VERSION_MAX];
 };
 
+enum qk_timer_flags {
+    QK_TIMER_KEEPS_ACTIVE = 1u << 0, /**< its ticks count as use, so the activation is not collected as idle */
+};
+
 enum qk_log_level {
     QK_LOG_ERROR = 3, /**< the numbers are syslog's */
     QK_LOG_WARNING = 4,
@@ -175,6 +179,10 @@ struct qk_host {
     void (*deactivate)(qk_turn *t);
     int (*yield)(qk_turn *t);
     void (*vlog)(qk_turn *t, enum qk_log_level level, const char *format, va_list args);
+    int (*cancelled)(qk_turn *t);
+    int (*timer_start)(qk_turn *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms, uint32_t flags,
+                       const ProtobufCMessage *request, uint64_t *ret_id);
+    int (*timer_cancel)(qk_turn *t, uint64_t id);
 };
 
 #ifdef __cplusplus

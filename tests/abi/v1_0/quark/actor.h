@@ -125,6 +125,14 @@ static inline int64_t qk_remaining_ms(qk_turn *t)
     return t->host->remaining_ms(t);
 }
 
+/** Whether nobody wants the outcome of this turn any more: its caller has given up, its client has gone, or its
+ * deadline has passed. A call that the turn waits in then ends with QK_ECANCELLED at once; what it sends one way still
+ * arrives, so a handler can put right what it has begun. A long turn that never suspends asks now and then. */
+static inline bool qk_cancelled(qk_turn *t)
+{
+    return t->host->cancelled(t) != 0;
+}
+
 /** Id of the outermost request that this turn works for; the same in every call made on its way. */
 static inline uint64_t qk_request_id(qk_turn *t)
 {
@@ -135,6 +143,29 @@ static inline uint64_t qk_request_id(qk_turn *t)
 static inline void **qk_local(qk_turn *t)
 {
     return t->host->local(t);
+}
+
+/**
+ * Starts a timer of this activation: when it is due the method `m` of the activation's own type is called with a copy
+ * of `request`, as a turn of its own; nobody gets its reply. The first tick comes `due_ms` from now, never early, then
+ * one each `period_ms` (0: only the first). A tick waits for the turn that runs, and a timer whose tick still waits or
+ * runs does not tick again; beats missed meanwhile are left out. Timers end with the activation.
+ *
+ * @param flags enum qk_timer_flags
+ * @param ret_id NULL where not wanted; for qk_timer_cancel(), in any turn of this activation
+ * @return 0; QK_EINVALID (another type's method, a negative time), QK_EOVERLOADED (16,384 timers), QK_ESTATE (in
+ *         on_deactivate), QK_ENOMEMORY, QK_ETOOBIG; text in qk_error()
+ */
+static inline int qk_timer_start(qk_turn *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms,
+                                 uint32_t flags, const ProtobufCMessage *request, uint64_t *ret_id)
+{
+    return t->host->timer_start(t, m, due_ms, period_ms, flags, request, ret_id);
+}
+
+/** Ends a timer; a tick that waits in the mailbox is dropped. 0, or QK_ENOTFOUND when it is over. */
+static inline int qk_timer_cancel(qk_turn *t, uint64_t id)
+{
+    return t->host->timer_cancel(t, id);
 }
 
 /** Asks that the activation end after this turn (messages that wait activate it anew). */

@@ -41,7 +41,8 @@ extern "C" {
     X(QK_EDISCONNECTED, -1015, "the connection to the silo was lost", 1, 1)                                     \
     X(QK_EACTIVATE, -1016, "the actor could not be activated", 1, 0)                                            \
     X(QK_EEXISTS, -1017, "the name is taken", 0, 0)                                                             \
-    X(QK_ESTATE, -1018, "that can't be done in this state", 0, 0)
+    X(QK_ESTATE, -1018, "that can't be done in this state", 0, 0)                                               \
+    X(QK_EDEADLOCK, -1019, "the call and others wait for one another", 1, 0)
 
 enum qk_status {
     QK_OK = 0,
