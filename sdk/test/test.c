@@ -15,7 +15,8 @@
 #define START_NS   1000000000             /* of the monotonic clock */
 #define START_MS   INT64_C(1577836800000) /* of the wall clock: 2020-01-01 */
 #define NS_PER_MS  1000000
-#define PATIENCE   100000 /* rounds of a turn that yields without end, before the clock moves by a millisecond */
+#define PATIENCE   100000 /* rounds of turns that yield without end, before the clock begins to move */
+#define HASTE      100    /* rounds for each millisecond from then on */
 #define STOP_GRACE 1000   /* milliseconds for turns that are suspended when the silo ends */
 
 struct qk_test {
@@ -100,7 +101,7 @@ struct qk_test *qk_test_create(const struct qk_plugin *plugin)
 static void run(struct qk_test *test, bool for_answer)
 {
     for (unsigned rounds = 1; !(for_answer && test->answer != NULL) && qk_runtime_step(test->rt); rounds++) {
-        if (rounds % PATIENCE == 0)
+        if (rounds >= PATIENCE && rounds % HASTE == 0)
             test->now_ns += NS_PER_MS;
     }
 }

@@ -54,6 +54,11 @@ static const struct row rows[] = {
      NULL, "x.proto:5:51: error[QK0103]: `liquid` and `A` have the same id 1582148253\n"},
     {"QK0104", "service S { " ACTOR " }\nservice T { option (quark.actor) = { name: \"s\" prefix: \"t\" }; }", NULL,
      "x.proto:5:9: error[QK0104]: `p.T` and `p.S` (x.proto:4) are both named `s`\n"},
+    /* Found by search: there are few pairs whose hashes of 64 bits are the same. */
+    {"QK0104",
+     "service S { option (quark.actor).name = \"i2m2brylkico2\"; }\n"
+     "service T { option (quark.actor).name = \"ptsqgzj4auln2\"; }",
+     NULL, "x.proto:5:9: error[QK0104]: the names of `p.T` and `p.S` (x.proto:4, `i2m2brylkico2`) have one hash\n"},
     {"QK0105", "service S { " ACTOR " rpc A(stream N) returns (N); }", NULL,
      "x.proto:4:53: error[QK0105]: the rpc `A` streams its request\n"},
     {"QK0105", "service S { " ACTOR " rpc A(N) returns (stream N); }", NULL, "the rpc `A` streams its reply\n"},
