@@ -148,6 +148,18 @@ void qk_thread_join(struct qk_thread *thread)
     thread_free(thread);
 }
 
+int qk_thread_cpu_clock(void)
+{
+    clockid_t clock;
+    return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_THREAD_CPUTIME_ID;
+}
+
+int64_t qk_thread_cpu_ns(int clock)
+{
+    struct timespec used;
+    return clock_gettime(clock, &used) == 0 ? (int64_t)used.tv_sec * 1000000000 + used.tv_nsec : 0;
+}
+
 int qk_thread_backtrace(struct qk_thread *thread, int timeout_ms, void *ret_frames[QK_BACKTRACE_MAX])
 {
     if (atomic_load(&thread->ended))

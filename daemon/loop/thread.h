@@ -17,6 +17,10 @@ int qk_thread_start(const char *name, int cpu, void (*fn)(void *arg), void *arg,
 /* Waits for the end of the thread and frees it. NULL is fine. */
 void qk_thread_join(struct qk_thread *thread);
 
+/* The clock of the processor time of the calling thread, and what it shows: 0 once the thread has ended. Any thread. */
+int qk_thread_cpu_clock(void);
+int64_t qk_thread_cpu_ns(int clock);
+
 /* Makes another thread say where it is, on a fiber too: sends it a real-time signal whose handler runs on a stack of
  * its own, and waits up to timeout_ms for the answer. How many frames; -ETIMEDOUT where the thread sits in the kernel
  * without taking signals, -ESRCH when it has ended. One asker at a time. */

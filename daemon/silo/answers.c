@@ -416,7 +416,8 @@ static void answer_top(struct build *b, Quark__Admin__TopReply *r)
         qk_runtime_worker_stats(silo->rt, i, &s);
         w->index = i;
         w->turns = s.turns;
-        w->busy_ns = s.busy_ns;
+        int clock = atomic_load(&silo->workers[i].cpu_clock);
+        w->busy_ns = clock != 0 ? (uint64_t)qk_thread_cpu_ns(clock) : 0;
         w->steals = s.steals;
         w->parks = s.parks;
         w->runnable = s.runnable;

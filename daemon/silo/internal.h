@@ -31,6 +31,7 @@ struct qk_silo_worker {
     uint32_t index;
     struct qk_thread *thread;
     atomic_bool ended;             /* any thread */
+    atomic_int cpu_clock;          /* of its processor time; 0: not started. Any thread */
     uint64_t alive_loops;          /* at the last look of qk_silo_is_alive() */
     uint64_t stop_loops;           /* at the last look while stopping */
     int64_t stop_ns;               /* when they changed */

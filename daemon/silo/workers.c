@@ -39,6 +39,7 @@ static void worker_main(void *arg)
 {
     struct qk_silo_worker *worker = arg;
     struct qk_loop *control = worker->silo->control;
+    atomic_store(&worker->cpu_clock, qk_thread_cpu_clock());
     qk_runtime_worker_run(worker->silo->rt, worker->index);
     atomic_store(&worker->ended, true);
     qk_loop_wake(control);
@@ -46,10 +47,12 @@ static void worker_main(void *arg)
 
 int qk_silo_start_workers(struct qk_silo *silo)
 {
+    /* All of them first: a worker that has started may be asked about the others. */
+    for (uint32_t i = 0; i < silo->n_workers; i++)
+        silo->workers[i] = (struct qk_silo_worker){.silo = silo, .index = i, .alive_loops = UINT64_MAX};
     for (uint32_t i = 0; i < silo->n_workers; i++) {
         char name[16];
         snprintf(name, sizeof(name), "qk-w%u", i);
-        silo->workers[i] = (struct qk_silo_worker){.silo = silo, .index = i, .alive_loops = UINT64_MAX};
         int rc = qk_thread_start(name, silo->pin_workers ? nth_cpu(i) : -1, worker_main, &silo->workers[i],
                                  &silo->workers[i].thread);
         if (rc < 0)

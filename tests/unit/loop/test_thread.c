@@ -71,12 +71,39 @@ START_TEST(test_thread_backtrace_of_an_ended_thread)
 }
 END_TEST
 
+static atomic_int spinner_clock;
+
+static void timed_spinner(void *arg)
+{
+    atomic_store(&spinner_clock, qk_thread_cpu_clock());
+    spinner(arg);
+}
+
+START_TEST(test_thread_cpu_time_of_another)
+{
+    struct qk_thread *thread;
+    atomic_store(&phase, 0);
+    ck_assert_int_eq(qk_thread_start("spinner", -1, timed_spinner, NULL, &thread), 0);
+    while (atomic_load(&phase) == 0)
+        sched_yield();
+    int clock = atomic_load(&spinner_clock);
+    int64_t first = qk_thread_cpu_ns(clock);
+    ck_assert_int_gt(first, 0);
+    while (qk_thread_cpu_ns(clock) == first)
+        sched_yield();
+    atomic_store(&phase, 2);
+    qk_thread_join(thread);
+    ck_assert_int_eq(qk_thread_cpu_ns(clock), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("thread");
     TCase *tc = tcase_create("thread");
     tcase_add_test(tc, test_thread_backtrace_of_a_running_thread);
     tcase_add_test(tc, test_thread_backtrace_of_an_ended_thread);
+    tcase_add_test(tc, test_thread_cpu_time_of_another);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -201,6 +201,7 @@ START_TEST(test_admin_top)
     ck_assert_uint_eq(reply->top->types[0]->queued, 0);
     ck_assert_uint_eq(reply->top->n_workers, 2);
     ck_assert_uint_eq(reply->top->workers[0]->turns + reply->top->workers[1]->turns, 1);
+    ck_assert_uint_gt(reply->top->workers[0]->busy_ns + reply->top->workers[1]->busy_ns, 0);
     ck_assert_str_eq(reply->top->status->silo, "test");
     ck_assert_uint_gt(reply->top->now_ns, 0);
     free_reply(reply);
