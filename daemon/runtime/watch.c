@@ -63,6 +63,8 @@ static void poll_instead(struct qk_runtime *rt, int64_t now_ns)
     poller->poll(poller->arg, 0);
     atomic_store(&rt->polled_ns, now_ns);
     atomic_store(&rt->driver, false);
+    /* Who fell asleep meanwhile found the poller taken and sleeps beside it; one of them has to poll from now on. */
+    qk_runtime_kick_one(rt, NULL);
 }
 
 bool qk_runtime_watch(struct qk_runtime *rt, int64_t stall_ns,

@@ -263,8 +263,8 @@ void qk_runtime_submit(struct qk_runtime *rt, struct qk_port_frame *chain)
 static int poll_once(struct qk_worker *w, int64_t timeout_ns)
 {
     struct qk_runtime *rt = w->rt;
-    if (rt->config.poller.poll == NULL || atomic_load_explicit(&rt->driver, memory_order_relaxed) ||
-        atomic_exchange(&rt->driver, true))
+    /* In order behind `parked`: the watcher looks there when it has given the poller back. */
+    if (rt->config.poller.poll == NULL || atomic_load(&rt->driver) || atomic_exchange(&rt->driver, true))
         return -1;
     atomic_store(&w->in_poll, true);
     /* Who woke this worker before it could be seen here found no reason to wake the poller. */
