@@ -13,6 +13,7 @@
 
 struct answer {
     struct qk_daemon *daemon;
+    struct qk_reload reload;
     struct qk_arena arena;
     Quark__Admin__AdminReply reply;
     char *text;
@@ -38,15 +39,19 @@ static size_t name_keys(const bool flags[QK_KEYS], char **ret_names)
 
 static int answer_reload(struct answer *a, Quark__Admin__ReloadReply *reply, char **names)
 {
-    struct qk_reload reload;
-    int rc = qk_daemon_reload(a->daemon, &reload, a->text, a->text_size);
+    const struct qk_reload *reload = &a->reload;
+    int rc = qk_daemon_reload(a->daemon, &a->reload, a->text, a->text_size);
     if (rc < 0)
         return rc == -ESHUTDOWN ? QK_EUNAVAILABLE : QK_EINVALID;
     quark__admin__reload_reply__init(reply);
     reply->changed = names;
-    reply->n_changed = name_keys(reload.changed, reply->changed);
+    reply->n_changed = name_keys(reload->changed, reply->changed);
     reply->restart_needed = names + reply->n_changed;
-    reply->n_restart_needed = name_keys(reload.restart, reply->restart_needed);
+    reply->n_restart_needed = name_keys(reload->restart, reply->restart_needed);
+    reply->plugins_loaded = reload->loaded.names;
+    reply->n_plugins_loaded = reload->loaded.n;
+    reply->plugins_refused = reload->refused.names;
+    reply->n_plugins_refused = reload->refused.n;
     a->reply.body_case = QUARK__ADMIN__ADMIN_REPLY__BODY_RELOAD;
     a->reply.reload = reply;
     return 0;
@@ -147,6 +152,7 @@ static int serve(void *arg, const uint8_t *bytes, size_t size, uint8_t **ret_rep
     }
     if (rc == 0)
         rc = pack(&a, ret_reply, ret_size);
+    qk_reload_finish(&a.reload);
     qk_arena_finish(&a.arena);
     return rc;
 }

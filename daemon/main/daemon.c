@@ -41,7 +41,8 @@ static void on_reload_signal(struct qk_daemon *d)
 {
     struct qk_reload reload;
     char text[512];
-    (void)qk_daemon_reload(d, &reload, text, sizeof(text)); /* what is wrong is in the log */
+    if (qk_daemon_reload(d, &reload, text, sizeof(text)) == 0) /* what is wrong is in the log */
+        qk_reload_finish(&reload);
 }
 
 static void on_signals(void *arg, unsigned events)

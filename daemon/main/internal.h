@@ -5,6 +5,7 @@
 
 #include "loop/loop.h"
 #include "main/settings.h"
+#include "main/outcome.h"
 
 struct qk_daemon {
     const struct qk_options *options;
@@ -30,11 +31,13 @@ struct qk_daemon {
 struct qk_reload {
     bool changed[QK_KEYS];
     bool restart[QK_KEYS];
-    struct qk_silo_reload plugins;
+    struct qk_names loaded;  /* plugins, as "counter 1.0" */
+    struct qk_names refused; /* files with the reason */
 };
+void qk_reload_finish(struct qk_reload *reload);
 
 /* Reads the configuration again: all of it comes into force, or nothing. 0, or a negative errno with the first mistake
- * in ret_text. */
+ * in ret_text. `ret_reload` is to be finished after success. */
 int qk_daemon_reload(struct qk_daemon *d, struct qk_reload *ret_reload, char *ret_text, size_t text_size);
 
 /* What quarkctl asks for: reload, and the configuration. */

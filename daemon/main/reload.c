@@ -26,14 +26,20 @@ static void tell(struct qk_daemon *d, const struct qk_reload *r)
     char restart[1024];
     list_keys(r->changed, changed, sizeof(changed));
     list_keys(r->restart, restart, sizeof(restart));
-    qk_log_write(QK_LOG_NOTICE, NULL, NULL, "reloaded; changed: %s; plugins: %" PRIu32 " loaded, %" PRIu32 " refused",
-                 changed, r->plugins.plugins_loaded, r->plugins.plugins_refused);
+    qk_log_write(QK_LOG_NOTICE, NULL, NULL, "reloaded; changed: %s; plugins: %zu loaded, %zu refused", changed,
+                 r->loaded.n, r->refused.n);
     bool some = false;
     for (int i = 0; i < QK_KEYS; i++)
         some = some || r->restart[i];
     if (some)
         qk_log_write(QK_LOG_WARNING, "QK0652", NULL, "a restart is needed for: %s", restart);
     snprintf(d->last_reload, sizeof(d->last_reload), "%s", some ? "a restart is needed for changed keys" : "");
+}
+
+void qk_reload_finish(struct qk_reload *reload)
+{
+    qk_names_finish(&reload->loaded);
+    qk_names_finish(&reload->refused);
 }
 
 int qk_daemon_reload(struct qk_daemon *d, struct qk_reload *ret_reload, char *ret_text, size_t text_size)
@@ -56,7 +62,11 @@ int qk_daemon_reload(struct qk_daemon *d, struct qk_reload *ret_reload, char *re
     }
     *ret_reload = (struct qk_reload){0};
     qk_settings_merge(&d->settings, &fresh, ret_reload->changed, ret_reload->restart);
-    qk_silo_apply(d->silo, &fresh.silo, &ret_reload->plugins);
+    struct qk_names before = qk_outcome_read(d->silo);
+    struct qk_silo_reload plugins;
+    qk_silo_apply(d->silo, &fresh.silo, &plugins);
+    qk_outcome_compare(d->silo, &before, &ret_reload->loaded, &ret_reload->refused);
+    qk_names_finish(&before);
     qk_log_set_level((enum qk_log_level)fresh.config->values[QK_KEY_LOG_LEVEL].number);
     qk_settings_finish(&d->settings);
     d->settings = fresh;

@@ -299,6 +299,11 @@ void qk_silo_apply(struct qk_silo *silo, const struct qk_silo_config *config, st
     *ret_reload = (struct qk_silo_reload){.plugins_loaded = changes.loaded, .plugins_refused = changes.refused};
 }
 
+void qk_silo_visit_plugins(struct qk_silo *silo, void (*visit)(void *arg, const struct qk_plugin_info *info), void *arg)
+{
+    qk_plugins_visit(silo->plugins, visit, arg);
+}
+
 static void count_plugin(void *arg, const struct qk_plugin_info *info)
 {
     struct qk_silo_status *status = arg;

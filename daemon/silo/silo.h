@@ -77,6 +77,11 @@ struct qk_silo_reload {
 };
 void qk_silo_apply(struct qk_silo *silo, const struct qk_silo_config *config, struct qk_silo_reload *ret_reload);
 
+/* Calls `visit` for every plugin file that was looked at, ordered by path. */
+struct qk_plugin_info;
+void qk_silo_visit_plugins(struct qk_silo *silo, void (*visit)(void *arg, const struct qk_plugin_info *info),
+                           void *arg);
+
 /* What an administrator asked for over the socket and the silo can't do alone: reload, and showing the configuration.
  * `serve` gets a quark.admin.AdminRequest of kind reload or config and answers with a serialised AdminReply made with
  * malloc; it runs on the control thread. 0 or a status with ret_text. */
