@@ -71,11 +71,14 @@ void local_create(const struct bench_workload *w, struct bench_sample *ret_sampl
 void local_idle(const struct bench_workload *w, struct bench_sample *ret_sample);
 void local_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
 
+void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample);
+
 void floor_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_queue(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_ring(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_create(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_socket(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 #endif
