@@ -34,7 +34,11 @@ variant_arguments() {
         gcc | clang) printf '%s\n' -Dwerror=true ;;
         asan) printf '%s\n' "${sanitized[@]}" -Db_sanitize=address,undefined ;;
         tsan) printf '%s\n' "${sanitized[@]}" -Db_sanitize=thread ;;
-        fuzz) printf '%s\n' "${sanitized[@]}" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true ;;
+        fuzz)
+            # Everything tells the fuzzer which way it went; only the targets bring the fuzzer itself.
+            printf '%s\n' "${sanitized[@]}" -Db_sanitize=address,undefined -Db_lundef=false -Dfuzz=true \
+                -Dc_args=-fsanitize=fuzzer-no-link
+            ;;
         bench) printf '%s\n' -Dbuildtype=release -Dbench=true ;;
         *) die "no build is called $1" ;;
     esac

@@ -16,6 +16,6 @@ TEXT
 }
 
 main_demo() {
-    main_build
+    main_build all
     tests/demo/demo.sh build
 }
