@@ -126,7 +126,7 @@ void qk_conn_leave(struct qk_conn *conn, int status, const char *text)
     qk_conn_move(conn, QK_CONN_LEAVING);
     qk_buffer_finish(&conn->in);
     /* A thread that is in send() with a reply takes the GoAway along, and then has to say that it is gone. */
-    atomic_store(&conn->waiting, true);
+    atomic_store(&conn->waits, QK_WAIT_WRITTEN);
     qk_conn_send_go_away(conn, status, text);
     qk_conn_attend(conn);
 }
@@ -141,7 +141,7 @@ void qk_conn_end_of_input(struct qk_conn *conn)
     }
     qk_conn_move(conn, QK_CONN_ENDING);
     qk_buffer_finish(&conn->in);
-    atomic_store(&conn->waiting, true);
+    atomic_store(&conn->waits, QK_WAIT_ENDED);
     qk_conn_attend(conn);
 }
 
@@ -194,7 +194,7 @@ void qk_conn_attend(struct qk_conn *conn)
         return;
     while (conn->full && qk_conn_has_room(conn)) {
         conn->full = false;
-        atomic_store(&conn->waiting, false);
+        atomic_store(&conn->waits, QK_WAIT_NOTHING);
         if (!qk_conn_resume(conn))
             return;
     }

@@ -151,14 +151,18 @@ static void on_acceptable(void *arg, unsigned events)
     for (int i = 0; i < ACCEPT_BATCH; i++) {
         int fd = accept4(gw->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd >= 0) {
+            gw->accept_failed = false;
             admit(gw, fd);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED)
             continue;
         if (errno != EAGAIN) {
-            qk_gateway_say(gw, QK_LOG_ERROR, "QK0614", "can't accept a connection: %s; trying again in %d ms",
-                           strerror(errno), ACCEPT_PAUSE_MS);
+            if (!gw->accept_failed) {
+                qk_gateway_say(gw, QK_LOG_ERROR, "QK0614", "can't accept a connection: %s; trying again every %d ms",
+                               strerror(errno), ACCEPT_PAUSE_MS);
+            }
+            gw->accept_failed = true;
             qk_watch_set(gw->listen_watch, 0);
             qk_timer_arm(gw->accept_timer, (int64_t)ACCEPT_PAUSE_MS * NS_PER_MS);
         }

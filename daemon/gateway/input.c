@@ -286,7 +286,7 @@ static bool handle_and_keep(struct qk_conn *conn, const uint8_t *data, size_t le
     if (used < 0 || !keep(conn, data + used, len - (size_t)used))
         return false;
     if (conn->full)
-        atomic_store(&conn->waiting, true); /* before anyone looks for room: what ends from now on calls back */
+        atomic_store(&conn->waits, QK_WAIT_ROOM); /* before anyone looks for room: what ends from now on calls back */
     return true;
 }
 

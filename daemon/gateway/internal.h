@@ -42,6 +42,14 @@ enum qk_conn_fault {
     QK_FAULT_UNREAD, /* past `unread_max` */
 };
 
+/* What the loop wants to be called for by the threads that deliver. */
+enum qk_conn_wait {
+    QK_WAIT_NOTHING = 0,
+    QK_WAIT_ROOM,    /* it may be read again */
+    QK_WAIT_WRITTEN, /* all output is gone */
+    QK_WAIT_ENDED,   /* no call is in flight */
+};
+
 /*
  * Calls in flight in the lower half, holders in the upper: the loop while the connection is open, a posted task, a
  * thread that delivers. At 0 the connection is freed, by whoever was the last.
@@ -67,8 +75,8 @@ struct qk_conn {
     _Atomic uint64_t taken; /* bytes that the socket has taken since the start */
 
     /* From any thread to the loop. */
-    atomic_bool waiting; /* the loop wants to be called when calls have ended or output is gone */
-    atomic_bool called;  /* `task` is posted */
+    atomic_uint waits;  /* enum qk_conn_wait */
+    atomic_bool called; /* `task` is posted */
     struct qk_task task;
 
     /* Of the loop. */
@@ -95,6 +103,7 @@ struct qk_gateway {
     int listen_fd;
     struct qk_watch *listen_watch;
     struct qk_timer *accept_timer; /* accepting is paused until it fires */
+    bool accept_failed;            /* and that has been said */
     struct qk_timer *tick_timer;
     uint32_t ticking;      /* connections that it runs for */
     struct qk_conn *conns; /* of the loop */

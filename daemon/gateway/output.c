@@ -289,6 +289,21 @@ static struct touched *find(struct touched *touched, unsigned *n_touched, struct
     return &touched[(*n_touched)++];
 }
 
+static bool is_waited_for(struct qk_conn *conn)
+{
+    switch ((enum qk_conn_wait)atomic_load(&conn->waits)) {
+    case QK_WAIT_NOTHING:
+        break;
+    case QK_WAIT_ROOM:
+        return qk_conn_has_room(conn);
+    case QK_WAIT_WRITTEN:
+        return atomic_load(&conn->unread) == 0;
+    case QK_WAIT_ENDED:
+        return qk_conn_in_flight(conn) == 0;
+    }
+    return false;
+}
+
 /* Sends, and takes the ended calls off. */
 static void settle(struct qk_gateway *gw, const struct touched *touched)
 {
@@ -296,8 +311,8 @@ static void settle(struct qk_gateway *gw, const struct touched *touched)
     qk_conn_flush(conn);
     atomic_fetch_add_explicit(&gw->answered, touched->n, memory_order_relaxed);
     atomic_fetch_add(&conn->refs, QK_CONN_HOLD - touched->n);
-    /* Seen here, or else the loop, which set it first, sees the calls gone. */
-    if (qk_unlikely(atomic_load(&conn->waiting)) && (qk_conn_in_flight(conn) == 0 || qk_conn_has_room(conn)))
+    /* Seen here, or else the loop, which says first what it waits for, sees the calls gone. */
+    if (qk_unlikely(is_waited_for(conn)))
         qk_conn_call(conn);
     qk_conn_drop(conn, QK_CONN_HOLD);
 }

@@ -55,6 +55,10 @@ static void begin_deactivate(struct qk_silo *silo, struct qk_port_frame *request
                              const Quark__Admin__DeactivateRequest *what)
 {
     size_t key_len = strlen(what->key);
+    if (atomic_load(&silo->state) >= QK_SILO_STOPPING) { /* the runtime may not take it any more */
+        answer(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
+        return;
+    }
     if (!qk_silo_has_type(silo, what->type)) {
         answer(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
         return;

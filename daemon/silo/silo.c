@@ -60,15 +60,19 @@ static void on_deliver(void *arg, struct qk_port_frame *chain)
 static void on_submit(void *arg, struct qk_port_frame *chain)
 {
     struct qk_silo *silo = arg;
-    if (atomic_load_explicit(&silo->state, memory_order_relaxed) < QK_SILO_FLUSHING) {
+    struct qk_port_frame **at = &chain;
+    /* When the runtime stops, nobody may be left to take a cancellation, and it would change nothing. */
+    while (*at != NULL && atomic_load_explicit(&silo->state, memory_order_relaxed) >= QK_SILO_STOPPING) {
+        struct qk_port_frame *frame = *at;
+        if (frame->kind != QK_PORT_CANCEL) {
+            at = &frame->next;
+            continue;
+        }
+        *at = frame->next;
+        qk_port_frame_destroy(frame);
+    }
+    if (chain != NULL)
         qk_runtime_submit(silo->rt, chain);
-        return;
-    }
-    while (chain != NULL) { /* cancellations: calls are refused by then, and nobody is left to be told */
-        struct qk_port_frame *next = chain->next;
-        qk_port_frame_destroy(chain);
-        chain = next;
-    }
 }
 
 static void on_runtime_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
