@@ -39,15 +39,15 @@ static int link_refusal(const char *said, const char *name, struct qk_refusal *r
     return qk_refuse(refusal, QK_PLUGIN_LIBRARY, "the dynamic loader can't load it: %s", said);
 }
 
-/* The name in the loader's list is what debuggers, profilers and backtraces show and look for symbols in. The loader
- * frees it with the object. */
-static void name_object(struct link_map *map, const char *path)
+/* The name in the loader's list is what debuggers, profilers and backtraces show and look for symbols in. The loader's
+ * own is kept, and put back before it is freed: another thread may be reading it. */
+static void name_object(struct qk_loaded *loaded, const char *path)
 {
     char *name = strdup(path);
     if (name == NULL)
         return;
-    free(map->l_name);
-    map->l_name = name;
+    loaded->loaders_name = loaded->map->l_name;
+    loaded->map->l_name = name;
 }
 
 /* The segment that the last address was found in: the next one is most often there too. */
@@ -128,13 +128,12 @@ static int find_descriptor(void *handle, const struct link_map *map, const struc
 static int take_descriptor(struct qk_loaded *loaded, const char *path, const struct qk_note_info *note,
                            struct qk_refusal *refusal)
 {
-    struct link_map *map;
     const struct qk_plugin *theirs = NULL;
-    if (dlinfo(loaded->handle, RTLD_DI_LINKMAP, &map) != 0)
+    if (dlinfo(loaded->handle, RTLD_DI_LINKMAP, &loaded->map) != 0)
         return qk_refuse(refusal, QK_PLUGIN_LIBRARY, "the dynamic loader does not know it: %s", dlerror());
-    name_object(map, path);
+    name_object(loaded, path);
     struct search search = {0};
-    int rc = find_descriptor(loaded->handle, map, &theirs, refusal);
+    int rc = find_descriptor(loaded->handle, loaded->map, &theirs, refusal);
     if (rc == 0)
         rc = qk_descriptor_check(theirs, note, &(struct qk_memory){mapped_extent, &search}, refusal);
     if (rc < 0)
@@ -189,9 +188,15 @@ static bool is_still_there(int copy)
 
 void qk_unload(struct qk_loaded *loaded)
 {
-    free(loaded->plugin);
+    char *name = NULL;
+    if (loaded->loaders_name != NULL) {
+        name = loaded->map->l_name;
+        loaded->map->l_name = loaded->loaders_name;
+    }
     if (loaded->handle != NULL)
         dlclose(loaded->handle);
+    free(name);
+    free(loaded->plugin);
     if (loaded->copy >= 0 && (loaded->handle == NULL || !is_still_there(loaded->copy)))
         close(loaded->copy);
     *loaded = (struct qk_loaded){.copy = -1};

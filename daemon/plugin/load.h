@@ -9,12 +9,15 @@
 #include "plugin/refusal.h"
 
 struct qk_runtime;
+struct link_map;
 
 /* A plugin in the process. All zero but the descriptors of files, which are -1, when nothing is loaded. */
 struct qk_loaded {
     void *handle;             /* of dlopen() */
     int copy;                 /* the sealed copy that it runs from; open as long as it is loaded */
     size_t size;              /* bytes of the copy */
+    struct link_map *map;     /* the loader's note of it */
+    char *loaders_name;       /* which stood in the note */
     struct qk_plugin *plugin; /* in our own layout, with its types; on the heap */
 };
 

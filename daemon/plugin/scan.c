@@ -64,12 +64,13 @@ static void set_reason(struct qk_plugin_entry *entry, const struct qk_refusal *w
 static void log_loaded(const struct qk_plugin_entry *entry)
 {
     const struct qk_plugin *plugin = entry->loaded.plugin;
-    char text[QK_LOG_TEXT_MAX];
-    size_t at = (size_t)snprintf(text, sizeof(text), "plugin loaded: %s %s from %s, actor types:", plugin->name,
-                                 plugin->version, entry->path);
-    for (uint64_t i = 0; i < plugin->n_types && at < sizeof(text); i++)
-        at += (size_t)snprintf(text + at, sizeof(text) - at, "%s %s", i > 0 ? "," : "", plugin->types[i]->name);
-    log_entry(entry, QK_LOG_INFO, plugin->n_types > 0 ? text : "a plugin without actor types was loaded");
+    char types[QK_LOG_TEXT_MAX / 2] = "", text[QK_LOG_TEXT_MAX];
+    size_t at = 0;
+    for (uint64_t i = 0; i < plugin->n_types && at < sizeof(types); i++)
+        at += (size_t)snprintf(types + at, sizeof(types) - at, "%s%s", i > 0 ? ", " : "", plugin->types[i]->name);
+    snprintf(text, sizeof(text), "plugin loaded: %s %s from %s, actor types: %s", plugin->name, plugin->version,
+             entry->path, plugin->n_types > 0 ? types : "none");
+    log_entry(entry, QK_LOG_INFO, text);
 }
 
 static int check_name_free(const struct qk_plugins *set, const char *name, struct qk_refusal *refusal)

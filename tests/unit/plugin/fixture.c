@@ -45,7 +45,7 @@ static int64_t now_ns(void *arg)
     return 1000000000;
 }
 
-static int64_t wall_ms(void *arg)
+int64_t fixture_wall_ms(void *arg)
 {
     (void)arg;
     return 1234567;
@@ -69,13 +69,13 @@ void fixture_init(struct fixture *f, const char *const *dirs)
     struct qk_runtime_config config;
     qk_runtime_config_init(&config);
     config.now_ns = now_ns;
-    config.wall_ms = wall_ms;
+    config.wall_ms = fixture_wall_ms;
     config.deliver = deliver;
     ck_assert_int_eq(qk_runtime_create(&config, &f->rt), 0);
     const char *paths[9] = {NULL};
     for (unsigned i = 0; dirs[i] != NULL; i++)
         paths[i] = dirs[i][0] != 0 ? fixture_path(f, dirs[i]) : f->dir;
-    struct qk_plugins_config set = {.runtime = f->rt, .dirs = paths, .wall_ms = wall_ms};
+    struct qk_plugins_config set = {.runtime = f->rt, .dirs = paths, .wall_ms = fixture_wall_ms};
     ck_assert_int_eq(qk_plugins_create(&set, &f->set), 0);
 }
 

@@ -44,6 +44,9 @@ void fixture_expect_refused(const struct fixture *f, const char *name, const cha
 /* Waits for events and takes them; false when none comes within ten seconds. */
 bool fixture_await_events(struct fixture *f);
 
+/* The clock of the set: 1234567. */
+int64_t fixture_wall_ms(void *arg);
+
 /* How many lines with that code were logged since the last call; NULL: without a code. */
 unsigned fixture_logged(const char *code);
 

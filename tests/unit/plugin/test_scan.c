@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Scans and events: order, files that come, change, go and are being written, directories that come and go. */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include "base/limits.h"
 #include "fixture.h"
@@ -250,6 +252,48 @@ START_TEST(test_scan_number_of_files_has_a_limit)
 }
 END_TEST
 
+/* Without a watch files are found all the same, when somebody asks. */
+START_TEST(test_scan_works_without_a_watch)
+{
+    struct rlimit limit, none;
+    struct qk_plugins_changes changes;
+    const char *dirs[] = {f->dir, fixture_path(f, "late"), NULL};
+    struct qk_plugins_config config = {.runtime = f->rt, .dirs = dirs, .wall_ms = fixture_wall_ms};
+    qk_plugins_destroy(f->set);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = qk_plugins_create(&config, &f->set);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(qk_plugins_watch_fd(f->set), -1);
+    ck_assert(!qk_plugins_take_events(f->set));
+    fixture_put(f, "good", "x.so");
+    ck_assert_int_eq(qk_plugins_scan(f->set, &changes), 0);
+    ck_assert_uint_eq(changes.loaded, 1);
+}
+END_TEST
+
+/* A directory that can't be read takes nothing away that was known of it, and keeps nothing else from being read. */
+START_TEST(test_scan_unreadable_directory_is_an_error_of_its_own)
+{
+    struct rlimit limit, none;
+    struct qk_plugins_changes changes;
+    fixture_write(f, "x.so", "?", 1);
+    fixture_scan(f, 0, 1);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    none = limit;
+    none.rlim_cur = 0;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    int rc = qk_plugins_scan(f->set, &changes);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(rc, -EMFILE);
+    ck_assert_uint_eq(listed(), 1);
+    fixture_scan(f, 0, 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("scan");
@@ -268,6 +312,8 @@ int main(void)
     tcase_add_test(tc, test_scan_directory_by_two_names_is_read_once);
     tcase_add_test(tc, test_scan_lost_events_end_in_a_full_look);
     tcase_add_test(tc, test_scan_number_of_files_has_a_limit);
+    tcase_add_test(tc, test_scan_works_without_a_watch);
+    tcase_add_test(tc, test_scan_unreadable_directory_is_an_error_of_its_own);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
