@@ -140,6 +140,8 @@ static int read_options(int argc, char **argv, uint64_t mask, bool stop_at_word,
         }
         if (c >= LONG_BASE && !spelt_out(word, qk_options[id].name))
             return unknown_option(err, word, args->command, mask);
+        if (id == QK_OPT_SOCKET && *optarg == '\0')
+            return usage_error(err, "QK0403", "option `--socket` does not take an empty path", NULL, NULL);
         args->options[id] = qk_options[id].argument != NULL ? optarg : "";
     }
 }

@@ -42,8 +42,11 @@ int qk_cmd_deactivate(struct qk_ctl *ctl)
 
 static void print_list(FILE *to, const char *title, char **items, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        fprintf(to, "%-16s %s\n", i == 0 ? title : "", items[i]);
+    for (size_t i = 0; i < n; i++) {
+        fprintf(to, "%-16s ", i == 0 ? title : "");
+        qk_put_clean(to, items[i]);
+        fputc('\n', to);
+    }
 }
 
 int qk_cmd_reload(struct qk_ctl *ctl)

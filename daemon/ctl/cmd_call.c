@@ -142,7 +142,7 @@ static const struct {
 static int call_failed(struct qk_ctl *ctl, const struct call *call, const struct qk_reply *reply)
 {
     const char *code = qk_is_app(reply->status) ? "QK0520" : "QK0526", *help = NULL;
-    char note[300], message[QK_ERROR_TEXT_MAX + 1];
+    char note[300];
     for (size_t i = 0; i < sizeof(failures) / sizeof(failures[0]); i++) {
         if (failures[i].status == reply->status) {
             code = failures[i].code;
@@ -150,11 +150,6 @@ static int call_failed(struct qk_ctl *ctl, const struct call *call, const struct
         }
     }
     const char *text = reply->text != NULL && *reply->text != '\0' ? reply->text : qk_status_text(reply->status);
-    snprintf(message, sizeof(message), "%s", text);
-    for (char *c = message; *c != '\0'; c++) {
-        if ((unsigned char)*c < 32 || *c == 127)
-            *c = ' ';
-    }
     size_t n = (size_t)snprintf(note, sizeof(note), "refused by the %s with status ", qk_part_of(reply->status));
     if (qk_is_app(reply->status))
         n += (size_t)snprintf(note + n, sizeof(note) - n, "%d of the application", QK_APP(0) - reply->status);
@@ -165,7 +160,7 @@ static int call_failed(struct qk_ctl *ctl, const struct call *call, const struct
              : reply->may_have_run    ? "the method may have run"
                                       : "the method did not run");
     return qk_ctl_fail(ctl, qk_exit_of(reply->status), code, note, help, "%s %s: %s", call->address, call->method->name,
-                       message);
+                       text);
 }
 
 static int print_reply(struct qk_ctl *ctl, const struct call *call, const struct qk_reply *reply)

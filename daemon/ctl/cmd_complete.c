@@ -17,11 +17,21 @@ struct complete {
     const char *word; /* what is there of it */
 };
 
+/* Whether a shell takes the word as it is: others would need quotes, which completion can't put around them. */
+static bool is_plain(const char *word)
+{
+    for (; *word != '\0'; word++) {
+        if ((unsigned char)*word <= 32 || *word == 127 || strchr("\"'`$\\;&|<>()*?[]!~#{}", *word) != NULL)
+            return false;
+    }
+    return true;
+}
+
 static void offer(struct complete *c, const char *prefix, const char *name, const char *suffix)
 {
     char whole[QK_KEY_MAX + 256];
     snprintf(whole, sizeof(whole), "%s%s%s", prefix, name, suffix);
-    if (strncmp(whole, c->word, strlen(c->word)) == 0)
+    if (strncmp(whole, c->word, strlen(c->word)) == 0 && is_plain(whole))
         fprintf(c->ctl->out, "%s\n", whole);
 }
 

@@ -124,7 +124,7 @@ static int copy_file(struct project *p, const char *from, const char *to)
         return io_error(p, "reading", from);
     }
     size_t size = fread(text, 1, FILE_BYTES_MAX, in);
-    bool ok = !ferror(in);
+    bool ok = !ferror(in) && size < FILE_BYTES_MAX;
     fclose(in);
     /* "x": never over a file that is there. */
     FILE *out = ok ? fopen(to, "wxe") : NULL;
@@ -178,12 +178,27 @@ static int copy_directory(struct project *p, const char *from, const char *to, u
     return rc;
 }
 
+/* Makes the directories above the last one of a path; the last one is copy_directory()'s. */
+static int make_parents(struct project *p, const char *path)
+{
+    char part[4096];
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        snprintf(part, sizeof(part), "%.*s", (int)(slash - path), path);
+        if (mkdir(part, 0777) < 0 && errno != EEXIST)
+            return io_error(p, "making", part);
+    }
+    return QK_EXIT_OK;
+}
+
 /* Whether a project may be written there: nothing, or an empty directory. */
 static bool is_free(const char *path)
 {
+    struct stat st;
+    if (lstat(path, &st) < 0)
+        return true; /* what else is wrong with it comes out when it is made */
     DIR *dir = opendir(path);
     if (dir == NULL)
-        return errno == ENOENT;
+        return false;
     unsigned n = 0;
     while (readdir(dir) != NULL)
         n++;
@@ -225,13 +240,17 @@ int qk_cmd_new(struct qk_ctl *ctl)
             "most 63 bytes",
             "`%.80s` is no name for a project", name);
     snprintf(from, sizeof(from), "%s/%s", folder, template);
+    if (*to == '\0')
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, NULL, "`--dir` does not take an empty name");
     if (strchr(template, '/') != NULL || template[0] == '.' || stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
         return no_template(ctl, folder, template);
     if (!is_free(to))
         return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0443", NULL, "take another name, or another directory with --dir",
                            "`%s` is there already", to);
     make_forms(&p, name);
-    int rc = copy_directory(&p, from, to, 0);
+    int rc = make_parents(&p, to);
+    if (rc == QK_EXIT_OK)
+        rc = copy_directory(&p, from, to, 0);
     if (rc != QK_EXIT_OK)
         return rc;
     fprintf(ctl->err,

@@ -161,8 +161,11 @@ static void print_head(const struct top *top, double seconds)
         uint64_t busy = i < top->before->n_workers ? top->before->workers[i]->busy_ns : 0;
         double share = grown(w->busy_ns, busy) / (seconds * 1e7);
         fprintf(out, "  %u: %.0f %%", w->index, share > 100 ? 100 : share);
-        if (w->running[0] != '\0')
-            fprintf(out, " (%s)", w->running);
+        if (w->running[0] != '\0') {
+            fputs(" (", out);
+            qk_put_clean(out, w->running);
+            fputc(')', out);
+        }
     }
     fprintf(out, "\n\n");
 }

@@ -43,6 +43,9 @@ static inline bool qk_ctl_has(const struct qk_ctl *ctl, enum qk_option_id id)
 int qk_ctl_fail(struct qk_ctl *ctl, int exit_code, const char *code, const char *note, const char *help,
                 const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Writes text with '?' for control characters. */
+void qk_put_clean(FILE *to, const char *text);
+
 /* session.c */
 
 /* The socket that --socket, the environment and what exists choose. */
@@ -99,7 +102,8 @@ void qk_table_set(struct qk_table *table, unsigned column, const char *format, .
 /* Prints by --output, --raw and --no-headings; may break the lines of long texts. */
 int qk_table_print(struct qk_ctl *ctl, struct qk_table *table);
 
-/* Prints a message as a JSON document on a line of its own. */
+/* Prints a message as a JSON document on a line of its own: one of a schema as the rules say, one of admin.proto
+ * (`schema` NULL) with its defaults, so that a script finds every field. */
 int qk_print_json(struct qk_ctl *ctl, const ProtobufCMessage *message, const struct qk_schema *schema,
                   enum qk_json_layout layout);
 

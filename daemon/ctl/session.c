@@ -11,15 +11,33 @@
 #include "base/status.h"
 #include "wire/check.h"
 
+void qk_put_clean(FILE *to, const char *text)
+{
+    for (; *text != '\0'; text++)
+        fputc((unsigned char)*text < 32 || *text == 127 ? '?' : *text, to);
+}
+
+/* Names and texts of actors must not move the reader's cursor. */
+static void clean(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 32 || *text == 127)
+            *text = ' ';
+    }
+}
+
 int qk_ctl_fail(struct qk_ctl *ctl, int exit_code, const char *code, const char *note, const char *help,
                 const char *format, ...)
 {
-    char message[QK_ERROR_TEXT_MAX + 256];
+    char message[QK_ERROR_TEXT_MAX + 256], label[QK_ERROR_TEXT_MAX + 256];
     va_list args;
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    struct qk_diag diag = {.code = code, .message = message, .label = note, .help = help};
+    snprintf(label, sizeof(label), "%s", note != NULL ? note : "");
+    clean(message);
+    clean(label);
+    struct qk_diag diag = {.code = code, .message = message, .label = note != NULL ? label : NULL, .help = help};
     qk_diag_write(ctl->err, &diag, ctl->color);
     return exit_code;
 }
@@ -185,6 +203,9 @@ int qk_session_fail(struct qk_ctl *ctl, int status)
             ctl, exit_code, "QK0411", note,
             "`socket.users` and `socket.groups` in the configuration say who may; so does the socket's mode",
             "the silo at %s does not let this user in", ctl->socket);
+    if (!ctl->connected && (status == QK_EINVALID || status == -ENAMETOOLONG))
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0408", note, "a socket's path has 1 to 107 bytes",
+                           "there can be no socket at %s", ctl->socket);
     if (exit_code == QK_EXIT_UNREACHABLE)
         return qk_ctl_fail(ctl, exit_code, "QK0410", note, own_hint(ctl), "no silo answers at %s", ctl->socket);
     if (exit_code == QK_EXIT_TIMEOUT)

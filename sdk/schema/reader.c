@@ -55,6 +55,15 @@ void qk_reader_set_place(struct qk_reader *r, size_t at, size_t width)
     r->error->width = width > 60 ? 60 : (int)width;
 }
 
+/* Names come from the text, and the message may reach a terminal. */
+static void clean(char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 32 || *text == 127)
+            *text = '?';
+    }
+}
+
 int qk_reader_fail(struct qk_reader *r, const yyjson_val *val, const char *code, const char *label, const char *format,
                    ...)
 {
@@ -63,6 +72,7 @@ int qk_reader_fail(struct qk_reader *r, const yyjson_val *val, const char *code,
     va_start(args, format);
     vsnprintf(r->error->message, sizeof(r->error->message), format, args);
     va_end(args);
+    clean(r->error->message);
     locate(r->text, r->size, (size_t)(val - yyjson_doc_get_root(r->doc)), &at, &width);
     qk_reader_set_place(r, at, width);
     r->error->code = code;

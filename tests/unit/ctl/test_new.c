@@ -84,6 +84,12 @@ START_TEST(test_new_overwrites_nothing)
     make_dir("empty");
     expect_run(0, "", NULL, "new", "taken", "--dir", "empty");
     expect_file("empty/src/test_taken.c", "int x;\n");
+    expect_run(0, "", NULL, "new", "taken", "--dir", "a/b/c");
+    expect_file("a/b/c/src/test_taken.c", "int x;\n");
+    write_file("plain", "");
+    expect_run(1, "", NULL, "new", "taken", "--dir", "plain/a");
+    expect_run(2, "", NULL, "new", "taken", "--dir", "plain");
+    expect_run(2, "", NULL, "new", "taken", "--dir", "");
 }
 END_TEST
 

@@ -186,6 +186,14 @@ START_TEST(test_json_error_places)
 }
 END_TEST
 
+START_TEST(test_json_error_has_no_control_characters)
+{
+    ProtobufCMessage *m;
+    ck_assert_int_eq(parse("quark.every.Inner", "{\"\\u001b[2J\": 1}", &m), QK_EINVALID);
+    ck_assert_str_eq(error.message, "`quark.every.Inner` has no field `?[2J`");
+}
+END_TEST
+
 START_TEST(test_json_error_syntax)
 {
     expect_error("quark.every.Inner", "{\"value\": 3",
@@ -300,6 +308,7 @@ int main(void)
     tcase_add_test(tc, test_json_control_characters_are_escaped);
     tcase_add_test(tc, test_json_error_unknown_field);
     tcase_add_test(tc, test_json_error_places);
+    tcase_add_test(tc, test_json_error_has_no_control_characters);
     tcase_add_test(tc, test_json_error_syntax);
     tcase_add_test(tc, test_json_depth_at_and_past_the_limit);
     tcase_add_test(tc, test_json_size_past_the_limit);
