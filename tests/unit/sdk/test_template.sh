@@ -3,7 +3,7 @@
 # usage: test_template.sh BUILD-DIR PREFIX SANITIZE [NAME]
 #
 # Installs the SDK into an empty directory, writes a project from the template with nothing else, and walks the way that
-# the project's README describes. Then looks at the plugin from outside.
+# the project's README describes, and for `counter` on through docs/tutorial.md. Then looks at the plugin from outside.
 set -eu
 build=$1 prefix=$2 sanitize=$3 name=${4:-my-counter}
 here=$(cd "$(dirname "$0")" && pwd)
@@ -29,6 +29,12 @@ meson setup build -Dwerror=true "-Db_sanitize=$sanitize" -Db_lundef=false >/dev/
 meson compile -C build
 meson test -C build
 meson install -C build --quiet
+
+if [ "$name" = counter ]; then
+    python3 "$here/tutorial.py" "$here/../../../docs/tutorial.md"
+    meson compile -C build
+    meson test -C build
+fi
 
 plugin=$(pkg-config --variable=plugindir quark-sdk)/lib$name.so
 [ -f "$plugin" ] || fail "$plugin was not installed"
