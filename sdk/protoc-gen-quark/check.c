@@ -256,6 +256,12 @@ static void check_counts(struct gen *g)
     if (g->n_types > QK_PLUGIN_TYPES_MAX)
         gen_report(g, &(struct gen_mistake){.code = "QK0117", .help = "make it several plugins"},
                    "there are %zu actor types, and a plugin has at most %d", g->n_types, QK_PLUGIN_TYPES_MAX);
+    size_t schema;
+    gen_schema(g, &schema);
+    if (schema > QK_SCHEMA_MAX && g->params.plugin != NULL)
+        gen_report(g, &(struct gen_mistake){.code = "QK0119", .help = "make it several plugins, or import less"},
+                   "the descriptors of the messages take %zu bytes, and a plugin carries at most %d", schema,
+                   QK_SCHEMA_MAX);
     if (g->n_types == 0 && g->params.plugin != NULL)
         gen_report(g,
                    &(struct gen_mistake){.code = "QK0116",

@@ -100,7 +100,7 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
 }
 
 /* The descriptors of all files, imports first and without the places in their sources. */
-static void put_schema(struct gen *g, FILE *out)
+uint8_t *gen_schema(struct gen *g, size_t *ret_size)
 {
     Google__Protobuf__FileDescriptorSet set = GOOGLE__PROTOBUF__FILE_DESCRIPTOR_SET__INIT;
     set.n_file = g->request->n_proto_file;
@@ -113,6 +113,14 @@ static void put_schema(struct gen *g, FILE *out)
     size_t size = google__protobuf__file_descriptor_set__get_packed_size(&set);
     uint8_t *bytes = gen_alloc(g, size + 1);
     google__protobuf__file_descriptor_set__pack(&set, bytes);
+    *ret_size = size;
+    return bytes;
+}
+
+static void put_schema(struct gen *g, FILE *out)
+{
+    size_t size;
+    const uint8_t *bytes = gen_schema(g, &size);
     fprintf(out, "static const uint8_t schema[%zu] = {", size);
     for (size_t i = 0; i < size; i++)
         fprintf(out, "%s0x%02x,", i % 20 == 0 ? "\n    " : " ", bytes[i]);

@@ -175,6 +175,7 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out);
 void gen_emit_source(struct gen *g, const struct gen_file *file, FILE *out);
 void gen_emit_client(struct gen *g, const struct gen_file *file, FILE *out);
 void gen_emit_test(struct gen *g, const struct gen_file *file, FILE *out);
+uint8_t *gen_schema(struct gen *g, size_t *ret_size);
 void gen_emit_begin(struct gen *g, const struct gen_file *file, const char *what, FILE *out);
 void gen_emit_end(FILE *out);
 void gen_emit_comment(const struct gen_file *file, const struct gen_path *path, const char *text, FILE *out);

@@ -244,6 +244,16 @@ static const struct gen_message *message_of(struct gen *g, const char *name)
 static void check_method(struct gen *g, const struct gen_method *m)
 {
     struct gen_file *file = m->type->file;
+    if (m->request == NULL || m->reply == NULL) {
+        gen_report(g,
+                   &(struct gen_mistake){.code = "QK0118",
+                                         .file = file,
+                                         .path = &m->path,
+                                         .help = "protoc sends all that a file imports: is it protoc that runs this?"},
+                   "the request lacks the message `%s` of `%s`",
+                   m->request == NULL ? m->pb->input_type : m->pb->output_type, m->pb->name);
+        return;
+    }
     if (m->pb->client_streaming || m->pb->server_streaming) {
         struct gen_path path = gen_path_of(&m->path, m->pb->client_streaming ? IN_METHOD_INPUT : IN_METHOD_OUTPUT, -1);
         gen_report(g,

@@ -174,6 +174,18 @@ START_TEST(test_mistakes_state_of_a_file_not_imported)
 }
 END_TEST
 
+START_TEST(test_mistakes_descriptors_beyond_what_a_plugin_carries)
+{
+    char *output;
+    run_ok("{ echo 'syntax = \"proto3\"; package p; import \"quark/options.proto\";'; echo 'message N {}';"
+           " echo 'service S { option (quark.actor) = {}; rpc A(N) returns (N); }';"
+           " seq 1 6000 | sed 's/.*/message " VERY VERY VERY "& {}/'; } >large.proto");
+    ck_assert_int_eq(run_command("$PROTOC --quark_out=. --quark_opt=" PARAMS " large.proto", &output), 1);
+    ck_assert_msg(strstr(output, "error[QK0119]: the descriptors of the messages take 1") != NULL, "%s", output);
+    free(output);
+}
+END_TEST
+
 /* Where the file can't be read, the place is told without the line; `root` finds it. */
 START_TEST(test_mistakes_root_finds_the_source)
 {
@@ -202,6 +214,15 @@ START_TEST(test_mistakes_bytes_that_are_no_request)
     ck_assert_int_eq(run_command("printf '\\172\\002\\062\\000' | $GENERATOR", &output), 1);
     ck_assert_msg(strstr(output, "no request of protoc's") != NULL, "%s", output);
     free(output);
+    /* One with a method whose messages are not there. */
+    ck_assert_int_eq(
+        run_command("printf "
+                    "'\\012\\001\\141\\172\\033\\012\\001\\141\\062\\026\\012\\001\\123\\022\\013\\012\\001\\115\\022\\"
+                    "002\\056\\116\\032\\002\\056\\116\\032\\004\\352\\335\\031\\000' | $GENERATOR",
+                    &output),
+        0);
+    ck_assert_msg(strstr(output, "error[QK0118]: the request lacks the message `.N` of `M`") != NULL, "%s", output);
+    free(output);
     ck_assert_int_eq(run_command("head -c 5000000 /dev/zero | $GENERATOR", &output), 1);
     ck_assert_msg(strstr(output, "too large") != NULL, "%s", output);
     free(output);
@@ -219,6 +240,7 @@ int main(int argc, char **argv)
     tcase_add_loop_test(tc, test_mistakes_are_shown_where_they_are, 0, N_ROWS);
     tcase_add_test(tc, test_mistakes_are_all_told_in_one_run);
     tcase_add_test(tc, test_mistakes_state_of_a_file_not_imported);
+    tcase_add_test(tc, test_mistakes_descriptors_beyond_what_a_plugin_carries);
     tcase_add_test(tc, test_mistakes_root_finds_the_source);
     tcase_add_test(tc, test_mistakes_bytes_that_are_no_request);
     suite_add_tcase(suite, tc);
