@@ -7,6 +7,7 @@
 #include "loop/clock.h"
 #include "main/internal.h"
 #include "main/notify.h"
+#include "main/units.h"
 
 #define SECOND_NS INT64_C(1000000000)
 
@@ -27,7 +28,7 @@ static void status_text(struct qk_daemon *d, char *ret_text, size_t size)
     d->last_turns = s.turns;
     snprintf(ret_text, size,
              "%sactivations %" PRIu64 ", turns/s %" PRIu64 ", calls in flight %" PRIu64 ", clients %" PRIu32
-             ", plugins %" PRIu32 " and %" PRIu32 " refused%s%s",
+             ", plugins %" PRIu32 ", refused %" PRIu32 "%s%s",
              d->stuck ? "STUCK: " : "", s.activations, rate, s.in_flight, s.clients, s.plugins, s.plugins_refused,
              *d->last_reload != '\0' ? "; " : "", d->last_reload);
 }
@@ -95,8 +96,9 @@ void qk_daemon_stop(struct qk_daemon *d, const char *why)
     } else {
         d->stopping = true;
         d->stopping_since_ns = qk_clock_now_ns(NULL);
-        qk_log_write(QK_LOG_NOTICE, NULL, NULL, "%s: stopping, calls under way have %" PRIu32 " ms", why,
-                     d->settings.silo.drain_ms);
+        char bound[QK_UNIT_TEXT_MAX];
+        qk_unit_format(qk_duration_units, d->settings.config->values[QK_KEY_SILO_DRAIN_TIMEOUT].number, bound);
+        qk_log_write(QK_LOG_NOTICE, NULL, NULL, "%s: stopping, calls under way have %s", why, bound);
         qk_notify("STOPPING=1");
         on_drain(d);
     }

@@ -34,8 +34,10 @@ static void log_diag(const struct qk_diag *d)
         text[size - 1] = '\0'; /* the newline at the end */
         char line[16];
         snprintf(line, sizeof(line), "%d", d->line);
-        const struct qk_log_field fields[] = {
-            {"QUARK_CONFIG_FILE", d->file}, {"QUARK_CONFIG_LINE", d->line > 0 ? line : NULL}, {NULL, NULL}};
+        const struct qk_log_field fields[] = {{"QUARK_CODE", d->code}, /* a field, since the text has it already */
+                                              {"QUARK_CONFIG_FILE", d->file},
+                                              {"QUARK_CONFIG_LINE", d->line > 0 ? line : NULL},
+                                              {NULL, NULL}};
         qk_log_write(d->warning ? QK_LOG_WARNING : QK_LOG_ERROR, NULL, fields, "%s", text);
     }
     free(text);
