@@ -3,8 +3,7 @@
  * What moves a client on: calls into the output, replies out of the input, time-outs, and the end of a connection.
  *
  * A callback may begin calls and may destroy the client; a destroyed client is `doomed` and is freed by the outermost
- * function, so everything that runs callbacks looks at `doomed` behind each. While `reading` is set replies lie in the
- * input buffer and no new connection is made.
+ * function, so everything that runs callbacks looks at `doomed` behind each.
  */
 #include "internal.h"
 
@@ -214,8 +213,8 @@ static int check_target(struct qk_client *client, const struct qk_call_target *t
     if (ref->key == NULL || ref->key_len == 0 || ref->key_len > QK_KEY_MAX)
         return qk_client_refuse(client, QK_EINVALID, "a key has 1 to %d bytes, this one has %" PRIu32, QK_KEY_MAX,
                                 ref->key == NULL ? 0 : ref->key_len);
-    if (!qk_wire_is_utf8((const uint8_t *)ref->key, ref->key_len))
-        return qk_client_refuse(client, QK_EINVALID, "the key is not valid UTF-8");
+    if (!qk_wire_is_utf8((const uint8_t *)ref->key, ref->key_len) || memchr(ref->key, 0, ref->key_len) != NULL)
+        return qk_client_refuse(client, QK_EINVALID, "the key is not UTF-8 without a zero byte");
     if (size > client->payload_max)
         return qk_client_refuse(client, QK_ETOOBIG, "the request has %zu bytes; the silo takes %" PRIu32, size,
                                 client->payload_max);

@@ -2,8 +2,9 @@
 /*
  * What the files of the client library share: the client, its buffers and its table of calls.
  *
- * calls.c keeps the calls in flight, conn.c the connection and the bytes, connect.c makes connections, client.c is the
- * front. A client belongs to one thread at a time; nothing here locks.
+ * client.c is the front and ask.c what generated proxies use; drive.c moves a client on; connect.c makes connections,
+ * conn.c has their bytes, codec.c their frames; calls.c keeps the calls in flight. A client belongs to one thread at a
+ * time; nothing here locks.
  */
 #ifndef QK_CLIENT_INTERNAL_H
 #define QK_CLIENT_INTERNAL_H

@@ -72,7 +72,8 @@ for ((tries = 0; ; tries++)); do
     sleep 0.1
 done
 sed 's/^/  /' "$dir/status"
-"$quarkctl" types | sed 's/^/  /'
+"$quarkctl" types >"$dir/types" || fail 'quarkctl types failed'
+sed 's/^/  /' "$dir/types"
 
 step "It counts the words of $text, an actor for each"
 cat "$text"/* >"$dir/text"

@@ -219,7 +219,9 @@ START_TEST(test_calls_invalid_keys)
     ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), QK_EINVALID);
     target.ref = qk_ref("\xed\xa0\x80");
     ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), QK_EINVALID);
-    ck_assert_str_eq(qk_client_error(client), "the key is not valid UTF-8");
+    ck_assert_str_eq(qk_client_error(client), "the key is not UTF-8 without a zero byte");
+    target.ref = qk_ref_bytes("a\0b", 3);
+    ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), QK_EINVALID);
     target.ref = qk_ref_bytes(key, QK_KEY_MAX + 1);
     ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), QK_EINVALID);
     target.ref = qk_ref_bytes(key, QK_KEY_MAX);
