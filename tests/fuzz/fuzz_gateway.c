@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A connection to the silo's socket, as a client that says anything. The input is what the client writes; its first two
- * bytes say in which pieces. Every call is answered at once.
+ * bytes say in which pieces. Calls are answered at once, when they are cancelled, or when the client has said all it
+ * will.
  */
 #include <errno.h>
 #include <unistd.h>
@@ -16,16 +17,52 @@ static struct qk_loop *loop;
 static struct qk_gateway *gateway;
 static struct sockaddr_un address = {.sun_family = AF_UNIX};
 
-static void answer(void *arg, struct qk_port_frame *chain)
+static struct qk_port_frame *held; /* calls that are not answered yet */
+
+static void answer(struct qk_port_frame *f)
+{
+    f->kind = QK_PORT_REPLY;
+    f->status = f->method_id % 3 == 0 ? -1001 : 0;
+    f->next = NULL;
+    qk_gateway_deliver(gateway, f);
+}
+
+/* Answers what is held of (origin, call_id); call_id 0: of the origin; origin NULL: all. */
+static void answer_held(const void *origin, uint64_t call_id)
+{
+    struct qk_port_frame **link = &held;
+    while (*link != NULL) {
+        struct qk_port_frame *f = *link;
+        if ((origin == NULL || f->origin == origin) && (call_id == 0 || f->call_id == call_id)) {
+            *link = f->next;
+            answer(f);
+        } else {
+            link = &f->next;
+        }
+    }
+}
+
+static void submit(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
-    for (struct qk_port_frame *f = chain; f != NULL; f = f->next) {
+    while (chain != NULL) {
+        struct qk_port_frame *f = chain;
+        chain = f->next;
         HOLDS((size_t)f->key_len + f->text_len + f->payload_len <= f->capacity);
+        if (f->kind == QK_PORT_CANCEL) {
+            answer_held(f->origin, f->call_id);
+            qk_port_frame_destroy(f);
+            continue;
+        }
+        HOLDS(f->kind == QK_PORT_CALL || f->kind == QK_PORT_SEND);
         HOLDS(f->key_len >= 1 && f->key_len <= QK_KEY_MAX);
-        f->kind = QK_PORT_REPLY;
-        f->status = f->method_id % 3 == 0 ? -1001 : 0;
+        if (f->method_id % 2 == 0) {
+            f->next = held;
+            held = f;
+        } else {
+            answer(f);
+        }
     }
-    qk_gateway_deliver(gateway, chain);
 }
 
 static void answer_admin(void *arg, struct qk_port_frame *frame)
@@ -52,7 +89,7 @@ static void open_gateway(void)
     qk_gateway_config_init(&config);
     config.silo = "fuzzed";
     config.socket_path = address.sun_path;
-    config.submit = answer;
+    config.submit = submit;
     config.admin = answer_admin;
     config.log = on_log;
     HOLDS(qk_loop_create(&loop) == 0);
@@ -100,6 +137,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         at += sent > 0 ? (size_t)sent : 0;
     }
     shutdown(fd, SHUT_WR);
+    run_loop();
+    answer_held(NULL, 0);
     run_loop();
     drain(fd);
     close(fd);
