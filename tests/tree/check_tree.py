@@ -160,8 +160,8 @@ class Tree:
 
     def check_links(self, path, lines):
         for number, line in enumerate(lines, 1):
-            for target in re.findall(r"\]\(([^)#:]+)[^)]*\)", line):
-                if not os.path.exists(os.path.join(self.top, os.path.dirname(path), target)):
+            for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", line):
+                if not re.match(r"\w+:", target) and not os.path.exists(os.path.join(self.top, os.path.dirname(path), target)):
                     self.complain(path, number, f"a link to {target}, which isn't there")
 
     def check_functions(self, path, lines):
@@ -204,7 +204,7 @@ def self_test():
     spdx_g = "// SPDX-License-Identifier: GPL-3.0-or-later\n"
     tree = {
         "daemon/base/a.h": spdx_a,
-        "daemon/base/README.md": "base, see [wire](../wire/README.md) and [the map](../map.md#top)\n",
+        "daemon/base/README.md": "base, see [wire](../wire/README.md) and [the map](../map.md#top), [it](https://example.org/)\n",
         "daemon/base/up.c": spdx_a + '\n#include "runtime/r.h"\n',
         "daemon/runtime/r.h": spdx_a,
         "daemon/runtime/port.h": spdx_a,
