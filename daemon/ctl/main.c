@@ -3,12 +3,10 @@
 #include "ctl/ctl.h"
 
 #include <locale.h>
-#include <signal.h>
 
 int main(int argc, char **argv)
 {
     /* Widths of characters in tables; numbers stay as programs read them. */
     setlocale(LC_CTYPE, "");
-    signal(SIGPIPE, SIG_IGN);
     return qk_ctl_main(argc, argv, stdout, stderr);
 }
