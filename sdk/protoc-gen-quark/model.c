@@ -264,13 +264,6 @@ static void check_method(struct gen *g, const struct gen_method *m)
                                                  "belongs together into a repeated field"},
                    "the rpc `%s` streams its %s", m->pb->name, m->pb->client_streaming ? "request" : "reply");
     }
-    if (m->request == NULL || m->reply == NULL) {
-        /* protoc resolves names before it runs a plugin; what does not is no protoc. */
-        gen_report(g, &(struct gen_mistake){.file = file, .path = &m->path},
-                   "the message `%s` of the rpc `%s` is in no file of the request",
-                   m->request == NULL ? m->pb->input_type : m->pb->output_type, m->pb->name);
-        return;
-    }
     if (m->one_way && m->reply->pb->n_field > 0) {
         struct gen_path path = gen_path_of(&m->path, IN_METHOD_OUTPUT, -1);
         gen_report(g,
