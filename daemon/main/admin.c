@@ -154,7 +154,7 @@ static int serve(void *arg, const uint8_t *bytes, size_t size, uint8_t **ret_rep
         rc = pack(&a, ret_reply, ret_size);
     qk_reload_finish(&a.reload);
     qk_arena_finish(&a.arena);
-    return rc;
+    return rc == -ENOMEM ? QK_ENOMEMORY : rc;
 }
 
 struct qk_silo_admin qk_daemon_admin(struct qk_daemon *d)

@@ -145,7 +145,6 @@ int qk_daemon_run(const struct qk_options *options)
     int rc = qk_settings_read(options, &report, &d.settings);
     if (rc < 0)
         return qk_daemon_exit_status(rc);
-    d.settings.silo.name = d.settings.name;
     qk_log_set_level((enum qk_log_level)d.settings.config->values[QK_KEY_LOG_LEVEL].number);
     if (options->dev)
         rc = qk_dev_enter();

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* quarkd: reads the command line, and runs, checks or shows. */
 #include <stdio.h>
+#include <unistd.h>
 #include "main/daemon.h"
 #include "main/settings.h"
 
@@ -22,6 +23,8 @@ static int check(const struct qk_options *options)
     if (report.errors + report.warnings > 0)
         fprintf(stderr, "%s: %d error%s, %d warning%s\n", options->config, report.errors, plural(report.errors),
                 report.warnings, plural(report.warnings));
+    else if (isatty(STDOUT_FILENO))
+        printf("%s: no mistakes\n", options->config);
     if (rc < 0)
         return qk_daemon_exit_status(rc);
     return report.errors > 0 || (options->strict && report.warnings > 0) ? QK_EXIT_NOT_CONFIGURED : QK_EXIT_OK;

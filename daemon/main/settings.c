@@ -92,6 +92,12 @@ static uint32_t milliseconds(const struct qk_config *config, enum qk_key_id id)
     return (uint32_t)(config->values[id].number / 1000000);
 }
 
+static uint32_t whole_pages(int64_t size)
+{
+    int64_t page = sysconf(_SC_PAGESIZE);
+    return (uint32_t)((size + page - 1) / page * page);
+}
+
 static int list_files(struct qk_settings *s)
 {
     size_t n = 0;
@@ -126,7 +132,7 @@ static void fill_in(struct qk_settings *s)
     s->silo.mailbox_max = (uint32_t)c->values[QK_KEY_RUNTIME_MAILBOX].number;
     s->silo.idle_ms = milliseconds(c, QK_KEY_RUNTIME_IDLE_AGE);
     s->silo.budget = (uint32_t)c->values[QK_KEY_RUNTIME_BUDGET].number;
-    s->silo.fiber_stack_bytes = (uint32_t)c->values[QK_KEY_RUNTIME_STACK_SIZE].number;
+    s->silo.fiber_stack_bytes = whole_pages(c->values[QK_KEY_RUNTIME_STACK_SIZE].number);
     s->silo.activations_max = (uint64_t)c->values[QK_KEY_RUNTIME_ACTIVATIONS_MAX].number;
     s->silo.spin_ns = c->values[QK_KEY_RUNTIME_SPIN].number;
     s->silo.long_turn_ms = milliseconds(c, QK_KEY_RUNTIME_LONG_TURN);

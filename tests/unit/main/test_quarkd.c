@@ -2,6 +2,7 @@
 /* The program as a whole: exit statuses, a life from the start to the end, reload, and a plugin dropped into --dev. */
 #include <admin.pb-c.h>
 #include <check.h>
+#include <inttypes.h>
 #include <quark/client.h>
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/fnv.h"
+#include "main/keys.h"
+#include "main/units.h"
 #include "process.h"
 
 #define MINIMAL                                                                                       \
@@ -168,6 +171,45 @@ START_TEST(test_quarkd_reload_is_all_or_nothing)
 }
 END_TEST
 
+static void write_number(FILE *to, const struct qk_key *key, int64_t number)
+{
+    char text[QK_UNIT_TEXT_MAX];
+    if (key->type == QK_KEY_INTEGER) {
+        fprintf(to, "%s = { %s = %" PRId64 "; };\n", key->section, key->name, number);
+        return;
+    }
+    qk_unit_format(key->type == QK_KEY_DURATION ? qk_duration_units : qk_size_units, number, text);
+    fprintf(to, "%s = { %s = \"%s\"; };\n", key->section, key->name, text);
+}
+
+/* What passes the table's bounds is never refused by the silo: each key at its least (_i 0), at its greatest (_i 1). */
+START_TEST(test_quarkd_takes_all_that_the_table_allows)
+{
+    char line[2048];
+    home_put("plugins/.keep", "");
+    home_put("quarkd.conf",
+             "socket = { path = \"%HOME%/q.sock\"; };\nplugins = { directories = [ \"%HOME%/plugins\" ]; };\n");
+    for (int i = 0; i < QK_KEYS; i++) {
+        char name[32];
+        char *text = NULL;
+        size_t size;
+        const struct qk_key *key = &qk_keys[i];
+        if (key->type != QK_KEY_INTEGER && key->type != QK_KEY_DURATION && key->type != QK_KEY_SIZE)
+            continue;
+        FILE *to = open_memstream(&text, &size);
+        write_number(to, key, _i == 0 ? key->least : key->most);
+        fclose(to);
+        snprintf(name, sizeof(name), "conf.d/%02d.conf", i);
+        home_put(name, text);
+        free(text);
+    }
+    struct process p = quarkd_start("--config %HOME%/quarkd.conf", NULL);
+    wait_for_line(p.err, "takes calls at", line, sizeof(line));
+    ck_assert_int_eq(kill(p.pid, SIGTERM), 0);
+    ck_assert_int_eq(quarkd_wait(&p), 0);
+}
+END_TEST
+
 START_TEST(test_quarkd_second_daemon_is_refused)
 {
     char line[2048];
@@ -221,6 +263,7 @@ int main(void)
     tcase_add_test(tcase, test_quarkd_exit_status_denied);
     tcase_add_test(tcase, test_quarkd_version_is_one_line);
     tcase_add_test(tcase, test_quarkd_reload_is_all_or_nothing);
+    tcase_add_loop_test(tcase, test_quarkd_takes_all_that_the_table_allows, 0, 2);
     tcase_add_test(tcase, test_quarkd_second_daemon_is_refused);
     tcase_add_test(tcase, test_quarkd_dev_from_the_start_to_a_call);
     suite_add_tcase(suite, tcase);
