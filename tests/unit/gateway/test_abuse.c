@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Connections over a real socket: what clients do wrong, late or not at all, and who may not. */
 #include <check.h>
+#include <errno.h>
 #include <grp.h>
 #include <string.h>
 #include <sys/resource.h>
