@@ -78,6 +78,8 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     }
     if (type->desc->state != NULL)
         type->desc->state->message_init((ProtobufCMessage *)body);
+    if (type->stored)
+        memset(body + type->state_size - sizeof(uint64_t), 0, sizeof(uint64_t));
     memcpy(body + type->state_size, key, key_len);
     body[type->state_size + key_len] = 0;
     act->batch = act->deferred = NULL;

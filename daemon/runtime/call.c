@@ -558,6 +558,11 @@ static int host_timer_cancel(qk_turn *turn, uint64_t id)
     return qk_timers_cancel(state_of(turn), id);
 }
 
+static int host_state(qk_turn *turn, uint32_t operation)
+{
+    return qk_state_run(state_of(turn), operation);
+}
+
 static uint64_t host_request_id(qk_turn *turn)
 {
     return state_of(turn)->request_id;
@@ -619,4 +624,5 @@ const struct qk_host qk_host_table = {
     .cancelled = host_cancelled,
     .timer_start = host_timer_start,
     .timer_cancel = host_timer_cancel,
+    .state = host_state,
 };

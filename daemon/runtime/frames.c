@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static void out(struct qk_worker *w, struct qk_port_frame *frame)
+void qk_frames_out(struct qk_worker *w, struct qk_port_frame *frame)
 {
     frame->next = NULL;
     if (w->out_head == NULL)
@@ -69,7 +69,7 @@ void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int statu
     memcpy(frame->bytes, text, text_len);
     if (payload != 0)
         protobuf_c_message_pack(reply, frame->bytes + text_len);
-    out(w, frame);
+    qk_frames_out(w, frame);
 }
 
 static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text)
@@ -161,6 +161,10 @@ void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
             qk_cancel_origin(w, frame->origin, frame->call_id);
             qk_port_frame_destroy(frame);
             break;
+        case QK_PORT_STORED:
+            qk_state_answer(w, frame);
+            break;
+        case QK_PORT_STORE:
         case QK_PORT_REPLY:
             qk_port_frame_destroy(frame);
             break;

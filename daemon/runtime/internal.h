@@ -61,6 +61,7 @@ struct qk_rt_method {
 };
 
 struct qk_rt_type {
+    struct qk_type copy; /* what this runtime knows of the descriptor; the rest is zero */
     const struct qk_type *desc;
     const struct qk_plugin *plugin;
     uint64_t id;
@@ -69,7 +70,9 @@ struct qk_rt_type {
     uint32_t idle_ms;
     uint32_t state_size;
     bool interleaves; /* some method may: its activations stay with one worker */
-    uint32_t mul;     /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
+    bool stored;
+    bool begins;  /* a new activation has something to do before its first message */
+    uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
     uint32_t shift;
     uint16_t *slots; /* index + 1; 0: none */
     struct qk_rt_method *methods;
@@ -110,6 +113,7 @@ enum qk_memo_kind {
     QK_MEMO_GONE,          /* a qk_gone: a client does not */
     QK_MEMO_DEADLOCK,      /* a qk_verdict */
     QK_MEMO_TIMER,         /* a qk_ticker: it has ended */
+    QK_MEMO_STORED,        /* a qk_state_wait: the answer has come */
 };
 
 struct qk_memo {
@@ -358,6 +362,17 @@ struct qk_turn_state {
     bool cancelled; /* nobody wants the outcome */
 };
 
+/* An operation on stored state that a fiber waits for; on its stack. */
+struct qk_state_wait {
+    struct qk_memo memo; /* first */
+    struct qk_fiber *fiber;
+    struct qk_port_frame *frame; /* the answer */
+    uint32_t operation;          /* enum qk_state_operation */
+    bool sent;
+    bool done;
+    int status;
+};
+
 /* At the high end of its stack. */
 struct qk_fiber {
     struct qk_context context;
@@ -366,6 +381,7 @@ struct qk_fiber {
     struct qk_fiber *susp_prev;
     struct qk_pending *waits_for; /* awaits this call */
     struct qk_waiter *waiter;     /* or room in a mailbox */
+    struct qk_state_wait *state;  /* or stored state */
     bool suspended;
     bool finished; /* the turn is over */
     struct qk_turn_state turn;
@@ -457,7 +473,22 @@ int64_t qk_deadlock_next(const struct qk_worker *w);
 void qk_deadlock_told(struct qk_worker *w, struct qk_memo *memo);
 void qk_deadlock_finish(struct qk_runtime *rt);
 
+/* ---- stored state (state.c) */
+
+/* On the fiber. */
+int qk_state_run(struct qk_turn_state *t, uint32_t operation);
+
+/* Sends what the fiber, which has just been suspended, asks for. On the worker's stack. */
+void qk_state_send(struct qk_worker *w, struct qk_fiber *fiber);
+
+/* An answer has come into the runtime; and to the worker of the fiber. */
+void qk_state_answer(struct qk_worker *w, struct qk_port_frame *frame);
+void qk_state_told(struct qk_worker *w, struct qk_memo *memo);
+
 /* ---- frames (frames.c) */
+
+/* Puts a frame into the worker's outbox. */
+void qk_frames_out(struct qk_worker *w, struct qk_port_frame *frame);
 
 void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain);
 

@@ -19,6 +19,15 @@ enum qk_port_kind {
     QK_PORT_CANCEL = 4, /* in: nobody waits for (origin, call_id) any more; call_id 0: for none of the origin's calls.
                          * Their turns learn of it; each reply is still delivered */
     QK_PORT_DEACTIVATE = 5, /* in: end the activation; answered by one QK_PORT_REPLY */
+    QK_PORT_STORE = 6,  /* out: an operation on stored state; answered by one QK_PORT_STORED, whatever comes of it */
+    QK_PORT_STORED = 7, /* in: the answer. `origin` and `call_id` come back as they were */
+};
+
+/* What a QK_PORT_STORE asks for, of the actor that type_id and the key name. */
+enum qk_port_store {
+    QK_STORE_READ = 1,  /* answer: payload and version; version 0 when nothing is stored */
+    QK_STORE_WRITE = 2, /* the payload, if `version` is what is stored (0: nothing); answer: the new version */
+    QK_STORE_CLEAR = 3, /* if `version` is what is stored; answer: version 0 */
 };
 
 /* One frame in memory: fixed part, then key, text and payload in one block. Owned by whoever holds it. */
@@ -26,11 +35,13 @@ struct qk_port_frame {
     struct qk_port_frame *next;
     enum qk_port_kind kind;
     int32_t status;   /* reply: as the handler returned */
-    void *origin;     /* the silo's own; comes back untouched in the reply */
+    void *origin;     /* of who asks (the silo; of QK_PORT_STORE the runtime); comes back untouched in the answer */
     uint64_t call_id; /* likewise */
     uint64_t type_id;
     uint64_t request_id; /* 0: none yet */
     int64_t deadline_ns; /* on the runtime's clock; 0: the method's or the silo's default */
+    uint64_t version;    /* of stored state: the one expected, in the answer the one now stored */
+    uint32_t store;      /* enum qk_port_store */
     uint32_t method_id;
     uint32_t may_have_run; /* reply */
     uint32_t key_len;

@@ -24,7 +24,12 @@ static void run_handler(struct qk_turn_state *t)
         t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
         break;
     case QK_TURN_ACTIVATE:
-        t->status = type->on_activate(&t->pub, self);
+        t->status =
+            t->act->type->stored && (type->flags & QK_TYPE_LAZY_STATE) == 0 ? qk_state_run(t, QK_STATE_LOAD) : 0;
+        if (t->status < 0)
+            t->fail_text = t->error_text;
+        else if (type->on_activate != NULL)
+            t->status = type->on_activate(&t->pub, self);
         break;
     case QK_TURN_DEACTIVATE:
         type->on_deactivate(&t->pub, self, (enum qk_deactivate_reason)t->act->ending);
@@ -318,6 +323,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->chain_len = msg != NULL ? msg->chain_len : 0;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
+    fiber->state = NULL;
     fiber->finished = false;
     return fiber;
 }
@@ -344,6 +350,8 @@ static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     w->running = fiber;
     qk_context_switch(&w->context, &fiber->context);
     w->running = NULL;
+    if (qk_unlikely(fiber->state != NULL) && !fiber->state->sent)
+        qk_state_send(w, fiber);
     atomic_store_explicit(&w->turn_act, NULL, memory_order_relaxed);
     return fiber->finished;
 }
@@ -611,7 +619,7 @@ static enum next activate(struct qk_worker *w, struct qk_act *act)
         bury(w, act);
         return LEAVE;
     }
-    bool hook = act->type->desc->on_activate != NULL;
+    bool hook = act->type->begins;
     qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
     return hook ? run_hook(w, act, QK_TURN_ACTIVATE) : GO_ON;
 }

@@ -101,7 +101,8 @@ static int check_type(const struct qk_type *d, char *text, size_t size)
                  d->abi.minor, QK_ABI_MAJOR, QK_ABI_MINOR);
         return QK_EVERSION;
     }
-    if (d->id != qk_fnv64(d->name) || d->n_methods > QK_TYPE_METHODS_MAX || (d->n_methods > 0 && d->methods == NULL) ||
+    if (d->abi.size < offsetof(struct qk_type, store) || d->id != qk_fnv64(d->name) ||
+        d->n_methods > QK_TYPE_METHODS_MAX || (d->n_methods > 0 && d->methods == NULL) ||
         d->mailbox_max > QK_MAILBOX_LIMIT) {
         snprintf(text, size, "the descriptor of type %s is damaged: its id, methods or mailbox are out of bounds",
                  d->name);
@@ -137,12 +138,18 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
     struct qk_rt_type *type = calloc(1, sizeof(*type));
     if (type == NULL)
         return -ENOMEM;
-    type->desc = d;
+    /* A plugin of an older minor version knows less of the struct. */
+    memcpy(&type->copy, d, d->abi.size < sizeof(type->copy) ? d->abi.size : sizeof(type->copy));
+    d = type->desc = &type->copy;
     type->plugin = plugin;
     type->id = d->id;
     type->mailbox_max = d->mailbox_max != 0 ? d->mailbox_max : rt->config.mailbox_max;
     type->idle_ms = d->idle_ms != 0 ? d->idle_ms : rt->config.idle_ms;
+    type->stored = d->store != NULL && d->state != NULL;
+    type->begins = d->on_activate != NULL || (type->stored && (d->flags & QK_TYPE_LAZY_STATE) == 0);
     type->state_size = d->state != NULL ? (uint32_t)((d->state->sizeof_message + 7) & ~(size_t)7) : 0;
+    if (type->stored)
+        type->state_size += (uint32_t)sizeof(uint64_t); /* the version, behind the message */
     type->methods = calloc(d->n_methods + 1, sizeof(*type->methods));
     int rc = type->methods != NULL ? build_slots(type) : -ENOMEM;
     if (rc < 0) {

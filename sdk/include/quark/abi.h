@@ -65,6 +65,7 @@ enum qk_type_flags {
     QK_TYPE_INTERLEAVE_CHAIN = 1u << 0,
     QK_TYPE_INTERLEAVE_ALWAYS = 1u << 1,
     QK_TYPE_INTERLEAVE_READS = 1u << 2, /**< read-only methods run while only read-only ones wait */
+    QK_TYPE_LAZY_STATE = 1u << 3,       /**< stored state is not loaded before the first turn */
 };
 
 enum qk_placement {
@@ -113,6 +114,7 @@ struct qk_type {
     uint32_t reserved;
     int (*on_activate)(qk_turn *t, void *self); /**< NULL: none; less than 0 fails the call that activates */
     void (*on_deactivate)(qk_turn *t, void *self, enum qk_deactivate_reason reason); /**< NULL: none */
+    const char *store; /**< name of the provider that keeps the state; NULL: it is not stored */
 };
 
 /** What a plugin exports, as the one constant data symbol `quark_plugin`. */
@@ -150,6 +152,13 @@ enum qk_timer_flags {
     QK_TIMER_KEEPS_ACTIVE = 1u << 0, /**< its ticks count as use, so the activation is not collected as idle */
 };
 
+/** Operations on the stored state of the turn's own activation. */
+enum qk_state_operation {
+    QK_STATE_LOAD = 1,
+    QK_STATE_SAVE = 2,
+    QK_STATE_CLEAR = 3,
+};
+
 enum qk_log_level {
     QK_LOG_ERROR = 3, /**< the numbers are syslog's */
     QK_LOG_WARNING = 4,
@@ -183,6 +192,7 @@ struct qk_host {
     int (*timer_start)(qk_turn *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms, uint32_t flags,
                        const ProtobufCMessage *request, uint64_t *ret_id);
     int (*timer_cancel)(qk_turn *t, uint64_t id);
+    int (*state)(qk_turn *t, uint32_t operation);
 };
 
 #ifdef __cplusplus

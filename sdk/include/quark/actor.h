@@ -146,6 +146,25 @@ static inline void **qk_local(qk_turn *t)
 }
 
 /**
+ * Suspends: loads, saves or clears the stored state of this activation, which is the message `self` of its handlers.
+ * Generated functions (`account_save`) wrap it. An operation under way is neither cut short by the deadline of the turn
+ * nor by its caller's giving up.
+ *
+ * QK_STATE_SAVE returns 0 once the state is durable. Each save, load and clear leaves the version with the activation,
+ * and a save or clear fails with QK_ECONFLICT, changing nothing, when the stored version is another: then somebody else
+ * has written, and a load brings what he wrote. QK_STATE_LOAD replaces the members of `self`; where nothing is stored
+ * they are as in a new activation, which is also what QK_STATE_CLEAR leaves.
+ *
+ * @return 0; QK_ECONFLICT, QK_EUNAVAILABLE (the provider can't be reached), QK_ETOOBIG (more than 4 MiB),
+ *         QK_EINVALID (the type has no `store`, or the stored bytes are no message of its state's type), QK_ENOMEMORY,
+ *         -ENOSPC and other errors of the provider's; text in qk_error()
+ */
+static inline int qk_state(qk_turn *t, enum qk_state_operation operation)
+{
+    return t->host->state(t, (uint32_t)operation);
+}
+
+/**
  * Starts a timer of this activation: when it is due the method `m` of the activation's own type is called with a copy
  * of `request`, as a turn of its own; nobody gets its reply. The first tick comes `due_ms` from now, never early, then
  * one each `period_ms` (0: only the first). A tick waits for the turn that runs, and a timer whose tick still waits or

@@ -22,9 +22,18 @@ static int64_t wall_ms(void *arg)
 static void deliver(void *arg, struct qk_port_frame *chain)
 {
     struct harness *h = arg;
-    *h->last = chain;
-    while (*h->last != NULL)
-        h->last = &(*h->last)->next;
+    while (chain != NULL) {
+        struct qk_port_frame *f = chain;
+        chain = f->next;
+        f->next = NULL;
+        if (f->kind == QK_PORT_STORE) {
+            ck_assert_ptr_nonnull(h->on_store);
+            h->on_store(h, f);
+            continue;
+        }
+        *h->last = f;
+        h->last = &f->next;
+    }
 }
 
 void harness_configure(struct harness *h, struct qk_runtime_config *config)

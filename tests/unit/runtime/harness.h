@@ -12,6 +12,8 @@ struct harness {
     int64_t now_ns;
     struct qk_port_frame *replies; /* newest last */
     struct qk_port_frame **last;
+    /* Takes the operations on stored state, and owns them; NULL: there must be none. */
+    void (*on_store)(struct harness *h, struct qk_port_frame *frame);
 };
 
 /* Makes the runtime with one plugin; `tune` (may be NULL) changes the configuration before. */
