@@ -148,10 +148,13 @@ static void put_comment(const char *indent, const char *text)
 
 static void write_example(void)
 {
-    fputs("# Configuration of quarkd. What stands here commented out is the default; quarkd.conf(5) tells more.\n"
-          "# Files conf.d/NAME.conf beside this one are read after it and win. `quarkd --check` finds mistakes,\n"
-          "# `systemctl reload quarkd` puts changes in force.\n",
-          stdout);
+    fputs(
+        "# Configuration of quarkd. What stands here commented out is the default; quarkd.conf(5) tells more.\n"
+        "# Write your own settings into files conf.d/NAME.conf beside this one: they are read after it and win, and "
+        "an\n"
+        "# installation leaves them alone. `quarkd --check` finds mistakes, `systemctl reload quarkd` puts changes in "
+        "force.\n",
+        stdout);
     const char *section = "";
     for (int i = 0; i < QK_KEYS; i++) {
         const struct qk_key *key = &qk_keys[i];
