@@ -195,6 +195,8 @@ static int take_order(qk_turn *t, Bank__TransferState *self, const Bank__Order *
                            qk_self(t).key);
         return 0;
     }
+    if (strlen(qk_self(t).key) != qk_self(t).key_len)
+        return qk_fail(t, QK_EINVALID, "the key of a transfer has no zero byte"); /* accounts know it as a string */
     if (*order->from == '\0' || *order->to == '\0' || strcmp(order->from, order->to) == 0)
         return qk_fail(t, QK_APP(BANK__PROBLEM__OTHER_ORDER), "a transfer needs two accounts: from and to");
     Bank__Order *copy = malloc(sizeof(*copy));

@@ -94,6 +94,8 @@ START_TEST(test_bank_transfer_moves_money_once)
     expect("b", 60, 0);
     ck_assert_int_eq(run("t1", "a", "b", 61, &again), QK_APP(BANK__PROBLEM__OTHER_ORDER));
     ck_assert_int_eq(run("t2", "a", "a", 1, &again), QK_APP(BANK__PROBLEM__OTHER_ORDER));
+    Bank__Order req = BANK__ORDER__INIT;
+    ck_assert_int_eq(transfer_run_test_ask(silo, qk_ref_bytes("t1\0x", 4), &req, NULL), QK_EINVALID);
 }
 END_TEST
 
