@@ -39,7 +39,8 @@ static int read_mask(struct qk_reader *r, yyjson_val *val, ProtobufCMessage *m)
         n += *p == ',';
     char **paths = qk_arena_alloc(r->arena, n * sizeof(*paths));
     size_t i = 0;
-    for (; paths != NULL && s < end; i++) {
+    /* An empty text is no path; else there is one more than commas, and it may be empty. */
+    for (bool more = s < end; paths != NULL && more; i++) {
         const char *comma = memchr(s, ',', (size_t)(end - s));
         size_t size = (size_t)((comma != NULL ? comma : end) - s), out;
         paths[i] = qk_arena_alloc(r->arena, 2 * size + 1);
@@ -49,7 +50,8 @@ static int read_mask(struct qk_reader *r, yyjson_val *val, ProtobufCMessage *m)
             return qk_reader_fail(r, val, "QK0507", "paths are in lowerCamelCase here",
                                   "a path of `%s` has an underscore", m->descriptor->name);
         paths[i][out] = '\0';
-        s += size + (comma != NULL ? 1 : 0);
+        more = comma != NULL;
+        s += size + more;
     }
     if (paths == NULL)
         return qk_reader_too_big(r, val);

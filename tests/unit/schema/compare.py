@@ -239,7 +239,7 @@ TEXTS = [
         '{"duration": "315576000001s"}', '{"duration": "1.0000000001s"}', '{"int64Value": "5"}', '{"int64Value": null}',
         '{"boolValue": false}', '{"stringValue": ""}', '{"bytesValue": "AA=="}', '{"empty": {}}', '{"empty": {"a": 1}}',
         '{"fields": {"a": [1, {"b": null}], "c": "d"}}', '{"value": null}', '{"value": [1, "a", null, {}]}',
-        '{"list": [1, [2], {"a": true}]}', '{"list": {}}', '{"mask": "fooBar,a.bC"}', '{"mask": ""}',
+        '{"list": [1, [2], {"a": true}]}', '{"list": {}}', '{"mask": "fooBar,a.bC"}', '{"mask": ""}', '{"mask": "a,"}', '{"mask": ",,b"}',
         '{"mask": "foo_bar"}', '{"any": {"@type": "type.googleapis.com/quark.every.Inner", "value": 4}}',
         '{"any": {"@type": "type.googleapis.com/google.protobuf.Duration", "value": "3s"}}',
         '{"any": {"@type": "type.googleapis.com/no.Such", "value": 4}}', '{"any": {"value": 4}}',

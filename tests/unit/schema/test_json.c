@@ -115,6 +115,16 @@ START_TEST(test_json_control_characters_are_escaped)
 }
 END_TEST
 
+START_TEST(test_json_mask_keeps_empty_paths)
+{
+    ProtobufCMessage *m;
+    ck_assert_int_eq(parse("quark.every.Known", "{\"mask\": \"a.bC,,\"}", &m), 0);
+    expect_print(m, NULL, "{\"mask\": \"a.bC,,\"}");
+    ck_assert_int_eq(parse("quark.every.Known", "{\"mask\": \"\"}", &m), 0);
+    expect_print(m, NULL, "{\"mask\": \"\"}");
+}
+END_TEST
+
 /* The text of an error as a person sees it. */
 static void expect_error(const char *type, const char *text, const char *expected)
 {
@@ -306,6 +316,7 @@ int main(void)
     tcase_add_test(tc, test_json_floats_are_short);
     tcase_add_test(tc, test_json_maps_are_sorted);
     tcase_add_test(tc, test_json_control_characters_are_escaped);
+    tcase_add_test(tc, test_json_mask_keeps_empty_paths);
     tcase_add_test(tc, test_json_error_unknown_field);
     tcase_add_test(tc, test_json_error_places);
     tcase_add_test(tc, test_json_error_has_no_control_characters);
