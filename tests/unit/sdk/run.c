@@ -17,10 +17,18 @@ void run_init(int argc, char **argv)
         fprintf(stderr, "usage: %s GENERATOR SOURCES SDK PROTO\n", argv[0]);
         exit(2);
     }
-    for (int i = 0; i < 4; i++)
-        setenv(names[i], argv[i + 1], 1);
+    for (int i = 0; i < 4; i++) {
+        char *path = realpath(argv[i + 1], NULL); /* commands run in another directory */
+        if (path == NULL) {
+            perror(argv[i + 1]);
+            exit(2);
+        }
+        setenv(names[i], path, 1);
+        free(path);
+    }
     char protoc[4096];
-    snprintf(protoc, sizeof(protoc), "protoc --plugin=protoc-gen-quark=%s -I. -I%s -I/usr/include", argv[1], argv[4]);
+    snprintf(protoc, sizeof(protoc), "protoc --plugin=protoc-gen-quark=%s -I. -I%s -I/usr/include", getenv("GENERATOR"),
+             getenv("PROTO"));
     setenv("PROTOC", protoc, 1);
     if (mkdtemp(directory) == NULL) {
         perror(directory);
