@@ -85,6 +85,13 @@ install_build() {
     grep -c '^Installing' "$container_home/install.log" | sed 's/$/ files, user quark, \/etc\/quark/'
 }
 
+# Installing once more leaves alone what an administrator has changed.
+install_again() {
+    inside sh -c 'echo "# ours" >>/etc/quark/quarkd.conf'
+    DESTDIR="$container_root" meson install --no-rebuild -C "$build" >"$container_home/install.log"
+    inside tail -n 1 /etc/quark/quarkd.conf
+}
+
 verify_unit() {
     inside systemd-analyze verify --man=no quarkd.service
     inside systemd-analyze --no-pager --threshold=20 security quarkd.service >"$container_home/security"
@@ -268,8 +275,8 @@ uninstall() {
     inside systemctl daemon-reload
     expect 'unit' "$(property LoadState)" not-found
     list_files >"$container_home/after"
-    # The directories that tmpfiles made are the administrator's.
-    diff "$container_home/before" "$container_home/after" | grep '^[<>]' | grep -vE '^> etc/quark(/(conf|plugins)\.d)?$' &&
+    # The configuration and the directories that tmpfiles made are the administrator's.
+    diff "$container_home/before" "$container_home/after" | grep '^[<>]' | grep -vE '^> etc/quark(/(conf|plugins)\.d|/quarkd\.conf)?$' &&
         fail 'the uninstall left or took these'
     expect_status 1 inside test -e /usr/bin/quarkd
     printf 'nothing is left but /etc/quark and /var/lib/quark\n'
@@ -277,6 +284,7 @@ uninstall() {
 
 walk_all() {
     walk 'install' install_build
+    walk 'install again: the configuration stays' install_again
     walk 'the unit is valid and locked in (under 2.0)' verify_unit
     walk 'systemctl enable --now' start
     walk 'quarkctl new, meson setup, compile, test' author

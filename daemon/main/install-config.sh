@@ -1,0 +1,9 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# usage: install-config.sh EXAMPLE FILE: copies the installed example to its place, unless something is there already.
+set -eu
+case $1 in
+    /*) example=${DESTDIR:-}$1 ;;
+    *) example=$MESON_INSTALL_DESTDIR_PREFIX/$1 ;;
+esac
+[ -e "${DESTDIR:-}$2" ] || install -D -m 644 "$example" "${DESTDIR:-}$2"
