@@ -12,7 +12,8 @@
 #define TYPE_SIZE_1_0   (offsetof(struct qk_type, on_deactivate) + sizeof(void *))
 #define STRUCT_SIZE_MAX 65536
 
-#define TYPE_FLAGS (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS)
+#define TYPE_FLAGS \
+    (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE)
 #define METHOD_FLAGS \
     (QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS)
 
@@ -63,6 +64,9 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
     if (!is_function(memory, (uintptr_t)type->on_activate, true) ||
         !is_function(memory, (uintptr_t)type->on_deactivate, true))
         return damaged(refusal, "a function of an actor type is nowhere");
+    bool knows_store = type->abi.size >= offsetof(struct qk_type, store) + sizeof(type->store);
+    if (knows_store && type->store != NULL && !qk_memory_has_name(memory, type->store))
+        return damaged(refusal, "the store of an actor type has no name");
     if (type->state != NULL && !qk_messages_add(messages, type->state))
         return damaged(refusal, "too many messages");
     for (uint32_t i = 0; i < type->n_methods; i++) {

@@ -39,6 +39,7 @@ static void print_descriptors(void)
     MEMBER(struct qk_type, reserved);
     MEMBER(struct qk_type, on_activate);
     MEMBER(struct qk_type, on_deactivate);
+    MEMBER(struct qk_type, store);
     STRUCT(struct qk_method);
     MEMBER(struct qk_method, id);
     MEMBER(struct qk_method, flags);
@@ -93,6 +94,7 @@ static void print_services(void)
     MEMBER(struct qk_host, cancelled);
     MEMBER(struct qk_host, timer_start);
     MEMBER(struct qk_host, timer_cancel);
+    MEMBER(struct qk_host, state);
 }
 
 static void print_values(void)
@@ -108,6 +110,10 @@ static void print_values(void)
     VALUE(QK_TYPE_INTERLEAVE_CHAIN);
     VALUE(QK_TYPE_INTERLEAVE_ALWAYS);
     VALUE(QK_TYPE_INTERLEAVE_READS);
+    VALUE(QK_TYPE_LAZY_STATE);
+    VALUE(QK_STATE_LOAD);
+    VALUE(QK_STATE_SAVE);
+    VALUE(QK_STATE_CLEAR);
     VALUE(QK_TIMER_KEEPS_ACTIVE);
     VALUE(QK_PLACE_HASH);
     VALUE(QK_PLACE_RANDOM);

@@ -39,7 +39,9 @@ static int check(void)
 START_TEST(test_descriptor_whole_one_passes)
 {
     ck_assert_msg(check() == 0, "%s", refusal.text);
-    d->type.flags = QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS;
+    d->type.flags =
+        QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE;
+    d->type.store = d->text;
     d->methods[0].flags =
         QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS;
     ck_assert_msg(check() == 0, "%s", refusal.text);
@@ -90,9 +92,15 @@ START_TEST(test_descriptor_types_are_checked)
     expect(QK_PLUGIN_DAMAGED, "methods");
     d->type.methods = NULL;
     expect(QK_PLUGIN_DAMAGED, "methods");
+    d->type.store = (const char *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "store");
+    d->type.store = (const char *)(uintptr_t)16; /* beyond what an older plugin's struct has */
+    d->type.abi.size = offsetof(struct qk_type, store);
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+    described_init(d);
     d->type.placement = 5;
     expect(QK_PLUGIN_DAMAGED, "placement");
-    d->type.flags = QK_TYPE_INTERLEAVE_READS << 1;
+    d->type.flags = QK_TYPE_LAZY_STATE << 1;
     expect(QK_PLUGIN_DAMAGED, "flags");
     d->methods[0].flags = QK_METHOD_INTERLEAVE_ALWAYS << 1;
     expect(QK_PLUGIN_DAMAGED, "a method has flags");
