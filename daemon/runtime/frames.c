@@ -9,21 +9,26 @@
 
 void qk_frames_out(struct qk_worker *w, struct qk_port_frame *frame)
 {
-    frame->next = NULL;
-    if (w->out_head == NULL)
-        w->out_head = frame;
-    else
-        w->out_tail->next = frame;
-    w->out_tail = frame;
+    struct qk_port_frame *head = atomic_load_explicit(&w->out, memory_order_relaxed);
+    do {
+        frame->next = head;
+    } while (!atomic_compare_exchange_weak_explicit(&w->out, &head, frame, memory_order_release, memory_order_relaxed));
 }
 
 void qk_frames_deliver(struct qk_worker *w)
 {
-    struct qk_port_frame *chain = w->out_head;
-    if (chain == NULL)
+    if (atomic_load_explicit(&w->out, memory_order_relaxed) == NULL)
         return;
-    w->out_head = w->out_tail = NULL;
-    w->rt->config.deliver(w->rt->config.deliver_arg, chain);
+    struct qk_port_frame *newest = atomic_exchange_explicit(&w->out, NULL, memory_order_acquire);
+    struct qk_port_frame *chain = NULL;
+    while (newest != NULL) {
+        struct qk_port_frame *next = newest->next;
+        newest->next = chain;
+        chain = newest;
+        newest = next;
+    }
+    if (chain != NULL)
+        w->rt->config.deliver(w->rt->config.deliver_arg, chain);
 }
 
 /* A frame for a reply of `size` bytes: the call's own where they fit. NULL without memory. */

@@ -545,8 +545,6 @@ struct qk_worker {
     struct qk_act *free_acts;
     struct qk_act *retired;
     struct qk_act *retired_last;
-    struct qk_port_frame *out_head; /* replies for the port, gathered */
-    struct qk_port_frame *out_tail;
     int64_t sweep_ns; /* when to look for idle activations next */
     uint32_t sweep_shard;
     uint32_t rng;
@@ -563,6 +561,7 @@ struct qk_worker {
     struct qk_ring called;   /* those that a fiber of this worker waits for */
     /* Written by others, or read by them. */
     _Atomic(struct qk_msg *) replies QK_CACHE_ALIGNED; /* come back to this worker's callers */
+    _Atomic(struct qk_port_frame *) out;               /* replies for the port, newest first, gathered */
     _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
     _Atomic(struct qk_memo *) memos;
     _Atomic(struct qk_act *) pinned_in; /* activations of this worker's that others have scheduled */

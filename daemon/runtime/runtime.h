@@ -46,7 +46,8 @@ struct qk_runtime_config {
     int64_t (*wall_ms)(void *arg); /* since 1970; any thread */
     void *clock_arg;
     struct qk_poller poller; /* poll NULL: none */
-    /* Takes a chain of frames out of the runtime and owns them; called by workers, never on a fiber. */
+    /* Takes a chain of frames out of the runtime and owns them; called by workers, never on a fiber, and by the
+     * watcher for a worker that a long turn holds. */
     void (*deliver)(void *arg, struct qk_port_frame *chain);
     void *deliver_arg;
     /* An actor's or the runtime's log line; any worker, also on fibers (keep it shallow). type NULL: the runtime's. */
@@ -95,8 +96,8 @@ int64_t qk_runtime_next_deadline(const struct qk_runtime *rt);
 
 /*
  * Looks after the workers: reports turns older than stall_ns, polls in their stead when none has looked for 2 ms, and
- * has queued work of a held worker taken over. Call it every few milliseconds while it returns true, and every 100 ms
- * else. `on_stall` may be NULL.
+ * has queued work of a held worker taken over and its replies delivered. Call it every few milliseconds while it
+ * returns true, and every 100 ms else. `on_stall` may be NULL.
  */
 bool qk_runtime_watch(struct qk_runtime *rt, int64_t stall_ns,
                       void (*on_stall)(void *arg, const struct qk_stall *stall), void *arg);

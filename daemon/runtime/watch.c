@@ -76,6 +76,8 @@ bool qk_runtime_watch(struct qk_runtime *rt, int64_t stall_ns,
     for (uint32_t i = 0; i < rt->n_workers; i++) {
         watch_worker(rt, i, now_ns, stall_ns, on_stall, arg);
         bool held = now_ns - rt->watched[i].since_ns > QK_STEAL_CALLED_NS;
+        if (held)
+            qk_frames_deliver(rt->workers[i]);
         queued = queued || qk_queue_depth(rt->workers[i]) > 0 || (held && qk_queue_called_depth(rt->workers[i]) > 0);
         active = active || !atomic_load(&rt->workers[i]->parked);
     }
