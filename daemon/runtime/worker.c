@@ -11,9 +11,10 @@
 #include <string.h>
 #include "wire/message.h"
 
-#define ROUND_RUNS    128   /* activations and fibers in a round */
-#define POLL_EVERY_NS 50000 /* how often a busy worker looks into the poller */
-#define BACKLOG       32    /* runnable activations that are worth waking another worker for at once */
+#define ROUND_RUNS    128     /* activations and fibers in a round */
+#define ROUND_NS      1000000 /* after that a round ends early: replies, timers and frames wait for its end */
+#define POLL_EVERY_NS 50000   /* how often a busy worker looks into the poller */
+#define BACKLOG       32      /* runnable activations that are worth waking another worker for at once */
 
 static _Thread_local struct qk_worker *current;
 
@@ -326,7 +327,8 @@ bool qk_worker_round(struct qk_worker *w)
     take_posted(w);
     fire_timers(w);
     unsigned runs = 0;
-    while (runs < ROUND_RUNS) {
+    int64_t until_ns = w->now_ns + ROUND_NS; /* the clock is read now and then between turns */
+    while (runs < ROUND_RUNS && w->now_ns < until_ns) {
         if ((runs & 15) == 0) {
             take_replies(w);
             take_woken(w);
@@ -345,7 +347,7 @@ bool qk_worker_round(struct qk_worker *w)
     bool swept = qk_idle_sweep(w, runs == 0);
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
         end_if_stopped(w);
-    if (runs == ROUND_RUNS && w->rt->n_workers > 1 && qk_queue_depth(w) > 1)
+    if (runs != 0 && w->rt->n_workers > 1 && qk_queue_depth(w) > 1)
         qk_runtime_kick_one(w->rt, w);
     if (runs != 0 && w->now_ns - w->polled_ns > POLL_EVERY_NS)
         poll_once(w, 0);
