@@ -12,12 +12,12 @@ usage: ./dev bench [--json] [NAME...]
 Measures every workload, or those named, and prints a table; with --json one line for each workload.
 TEXT
     main_setup
-    build_variant bench
+    build_variant bench tests/bench/quark-bench
     build-dev/bench/tests/bench/quark-bench --help
 }
 
 main_bench() {
     main_setup
-    build_variant bench
+    build_variant bench tests/bench/quark-bench
     build-dev/bench/tests/bench/quark-bench "$@"
 }
