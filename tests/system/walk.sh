@@ -218,7 +218,8 @@ reload() {
     inside systemctl reload quarkd
     expect 'process' "$(property MainPID)" "$pid"
     answers
-    journal -n 20 | grep -i 'reload' | tail -n 1
+    within 5 'the daemon tells what it took over' journal_has 'long_turn'
+    journal | grep 'long_turn' | tail -n 1
 }
 
 reload_mistake() {
