@@ -135,6 +135,8 @@ static void fill_in(struct qk_settings *s)
     s->silo.fiber_stack_bytes = whole_pages(c->values[QK_KEY_RUNTIME_STACK_SIZE].number);
     s->silo.activations_max = (uint64_t)c->values[QK_KEY_RUNTIME_ACTIVATIONS_MAX].number;
     s->silo.spin_ns = c->values[QK_KEY_RUNTIME_SPIN].number;
+    s->silo.offload_threads = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_THREADS].number;
+    s->silo.offload_queue = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_QUEUE].number;
     s->silo.long_turn_ms = milliseconds(c, QK_KEY_RUNTIME_LONG_TURN);
     s->silo.drain_ms = milliseconds(c, QK_KEY_SILO_DRAIN_TIMEOUT);
     s->silo.clients_max = (uint32_t)c->values[QK_KEY_SOCKET_CLIENTS_MAX].number;

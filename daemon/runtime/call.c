@@ -563,6 +563,11 @@ static int host_state(qk_turn *turn, uint32_t operation)
     return qk_state_run(state_of(turn), operation);
 }
 
+static int host_offload(qk_turn *turn, void (*fn)(void *arg), void *arg)
+{
+    return qk_offload_run(state_of(turn), fn, arg);
+}
+
 static uint64_t host_request_id(qk_turn *turn)
 {
     return state_of(turn)->request_id;
@@ -625,4 +630,5 @@ const struct qk_host qk_host_table = {
     .timer_start = host_timer_start,
     .timer_cancel = host_timer_cancel,
     .state = host_state,
+    .offload = host_offload,
 };

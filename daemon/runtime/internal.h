@@ -114,6 +114,7 @@ enum qk_memo_kind {
     QK_MEMO_DEADLOCK,      /* a qk_verdict */
     QK_MEMO_TIMER,         /* a qk_ticker: it has ended */
     QK_MEMO_STORED,        /* a qk_state_wait: the answer has come */
+    QK_MEMO_OFFLOADED,     /* a qk_offload_wait: the work is over */
 };
 
 struct qk_memo {
@@ -373,15 +374,25 @@ struct qk_state_wait {
     int status;
 };
 
+/* Offloaded work that a fiber waits for; on its stack. */
+struct qk_offload_wait {
+    struct qk_memo memo; /* first */
+    struct qk_job job;
+    struct qk_fiber *fiber;
+    bool sent;
+    bool done;
+};
+
 /* At the high end of its stack. */
 struct qk_fiber {
     struct qk_context context;
     struct qk_fiber *next;      /* in a list of the free, the ready or the woken */
     struct qk_fiber *susp_next; /* among the suspended of its worker */
     struct qk_fiber *susp_prev;
-    struct qk_pending *waits_for; /* awaits this call */
-    struct qk_waiter *waiter;     /* or room in a mailbox */
-    struct qk_state_wait *state;  /* or stored state */
+    struct qk_pending *waits_for;    /* awaits this call */
+    struct qk_waiter *waiter;        /* or room in a mailbox */
+    struct qk_state_wait *state;     /* or stored state */
+    struct qk_offload_wait *offload; /* or offloaded work */
     bool suspended;
     bool finished; /* the turn is over */
     struct qk_turn_state turn;
@@ -484,6 +495,15 @@ void qk_state_send(struct qk_worker *w, struct qk_fiber *fiber);
 /* An answer has come into the runtime; and to the worker of the fiber. */
 void qk_state_answer(struct qk_worker *w, struct qk_port_frame *frame);
 void qk_state_told(struct qk_worker *w, struct qk_memo *memo);
+
+/* ---- offloaded work (offload.c) */
+
+/* On the fiber. */
+int qk_offload_run(struct qk_turn_state *t, void (*fn)(void *arg), void *arg);
+
+/* Hands out what the fiber, which has just been suspended, wants done. On the worker's stack. */
+void qk_offload_send(struct qk_worker *w, struct qk_fiber *fiber);
+void qk_offload_told(struct qk_worker *w, struct qk_memo *memo);
 
 /* ---- frames (frames.c) */
 

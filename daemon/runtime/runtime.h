@@ -40,6 +40,16 @@ struct qk_stall {
     char key[QK_KEY_MAX + 1];
 };
 
+/* Work of an actor that blocks its thread. It lies on a fiber's stack until it is handed back. */
+struct qk_job {
+    struct qk_job *next; /* its holder's */
+    void (*fn)(void *arg);
+    void *arg;
+    int status;       /* 0: fn has run; else why it has not */
+    const char *type; /* the actor */
+    const char *key;
+};
+
 struct qk_runtime_config {
     uint32_t workers;              /* 0: no threads; the owner drives qk_runtime_step() itself (tests) */
     int64_t (*now_ns)(void *arg);  /* monotonic; any thread */
@@ -50,6 +60,10 @@ struct qk_runtime_config {
      * watcher for a worker that a long turn holds. */
     void (*deliver)(void *arg, struct qk_port_frame *chain);
     void *deliver_arg;
+    /* Takes one job out: 0, and it comes back by one qk_runtime_offloaded(); or QK_EOVERLOADED, QK_ECANCELLED, -errno,
+     * and it stays the runtime's. Any worker, never on a fiber. NULL: jobs run on the workers, between turns. */
+    int (*offload)(void *arg, struct qk_job *job);
+    void *offload_arg;
     /* An actor's or the runtime's log line; any worker, also on fibers (keep it shallow). type NULL: the runtime's. */
     void (*log)(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
                 const char *text);
@@ -84,6 +98,9 @@ int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin,
 
 /* Hands in a chain of frames, in order; owns them. Any thread, also from inside the poller. */
 void qk_runtime_submit(struct qk_runtime *rt, struct qk_port_frame *chain);
+
+/* Hands back a job that has run, or will not (its status says so). Any thread; `rt` must outlive the call. */
+void qk_runtime_offloaded(struct qk_runtime *rt, struct qk_job *job);
 
 /* Runs worker `index` until the runtime has stopped. One thread each. */
 void qk_runtime_worker_run(struct qk_runtime *rt, uint32_t index);

@@ -324,6 +324,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->state = NULL;
+    fiber->offload = NULL;
     fiber->finished = false;
     return fiber;
 }
@@ -352,6 +353,8 @@ static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     w->running = NULL;
     if (qk_unlikely(fiber->state != NULL) && !fiber->state->sent)
         qk_state_send(w, fiber);
+    if (qk_unlikely(fiber->offload != NULL) && !fiber->offload->sent)
+        qk_offload_send(w, fiber);
     atomic_store_explicit(&w->turn_act, NULL, memory_order_relaxed);
     return fiber->finished;
 }

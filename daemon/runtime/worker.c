@@ -146,6 +146,8 @@ void qk_worker_take_memos(struct qk_worker *w)
             qk_deadlock_told(w, memo);
         else if (memo->kind == QK_MEMO_STORED)
             qk_state_told(w, memo);
+        else if (memo->kind == QK_MEMO_OFFLOADED)
+            qk_offload_told(w, memo);
         else if (memo->kind == QK_MEMO_TIMER)
             qk_timers_told(w, memo);
         else

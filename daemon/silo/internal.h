@@ -14,6 +14,7 @@
 #include "plugin/plugins.h"
 #include "runtime/runtime.h"
 #include "silo/lines.h"
+#include "silo/crew.h"
 #include "silo/silo.h"
 
 /* What is under way, in this order. */
@@ -52,6 +53,7 @@ struct qk_silo {
     struct qk_loop *loop;    /* the gateway's; polled by workers */
     struct qk_lines *lines;
     struct qk_runtime *rt;
+    struct qk_crew *crew;
     struct qk_gateway *gw;
     struct qk_plugins *plugins;
     struct qk_watch *plugins_watch;

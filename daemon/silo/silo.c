@@ -33,6 +33,8 @@ void qk_silo_config_init(struct qk_silo_config *config)
         .long_turn_ms = 200,
         .drain_ms = 10000,
         .clients_max = gw.clients_max,
+        .offload_threads = 16,
+        .offload_queue = 1024,
     };
 }
 
@@ -150,6 +152,8 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.poller = (struct qk_poller){.poll = on_poll, .wake = on_wake, .arg = silo};
     rt.deliver = on_deliver;
     rt.deliver_arg = silo;
+    rt.offload = qk_crew_take;
+    rt.offload_arg = silo->crew;
     rt.log = on_runtime_log;
     rt.log_arg = silo;
     rt.default_timeout_ms = config->default_timeout_ms;
@@ -161,7 +165,10 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.spin_ns = config->spin_ns;
     if (getrandom(&rt.seed, sizeof(rt.seed), 0) != (ssize_t)sizeof(rt.seed))
         rt.seed = (uint64_t)qk_clock_now_ns(NULL);
-    return qk_runtime_create(&rt, &silo->rt);
+    int rc = qk_runtime_create(&rt, &silo->rt);
+    if (rc == 0)
+        qk_crew_set_runtime(silo->crew, silo->rt);
+    return rc;
 }
 
 static int make_gateway(struct qk_silo *silo, const struct qk_silo_config *config, struct reason *reason)
@@ -208,7 +215,8 @@ static int make_parts(struct qk_silo *silo, const struct qk_silo_config *config,
         (rc = qk_timer_create(silo->control, qk_silo_watch, silo, &silo->watch_timer)) < 0 ||
         (rc = qk_timer_create(silo->control, qk_silo_on_stop_timer, silo, &silo->stop_timer)) < 0)
         return fail(reason, rc, "the silo's loops can't be made");
-    if ((rc = make_runtime(silo, config)) < 0)
+    if ((rc = qk_crew_create(config->offload_threads, config->offload_queue, &silo->crew)) < 0 ||
+        (rc = make_runtime(silo, config)) < 0)
         return fail(reason, rc, "the runtime can't be made");
     /* The socket first: that it is taken should be known before any plugin's code runs. */
     if ((rc = make_gateway(silo, config, reason)) < 0)
@@ -228,6 +236,7 @@ static int free_parts(struct qk_silo *silo)
     qk_timer_destroy(silo->watch_timer);
     qk_timer_destroy(silo->stop_timer);
     qk_loop_unpost(silo->control, &silo->admin_task);
+    qk_crew_destroy(silo->crew);
     left += qk_runtime_destroy(silo->rt);
     left += qk_gateway_destroy(silo->gw);
     qk_plugins_destroy(silo->plugins);

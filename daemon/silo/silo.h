@@ -43,6 +43,8 @@ struct qk_silo_config {
     uint32_t long_turn_ms; /* a turn that holds its thread longer is reported */
     uint32_t drain_ms;     /* how long a stop waits for what runs */
     uint32_t clients_max;
+    uint32_t offload_threads;        /* for what actors offload */
+    uint32_t offload_queue;          /* jobs that may wait for one of them */
     const char *const *config_files; /* that were read, for the status; ends with NULL, or is NULL */
 };
 

@@ -7,7 +7,8 @@
  *   FLUSHING  the last replies go out to clients that read
  *   STOPPED   on_stopped runs
  *
- * A worker that does not come back long after its time is given up: nothing it may touch is freed then.
+ * A worker, or offloaded work, that does not come back long after its time is given up: nothing it may touch is freed
+ * then.
  */
 #include "silo/internal.h"
 
@@ -95,6 +96,24 @@ static void give_up(struct qk_silo *silo, struct qk_silo_worker *worker)
     silo->stuck = true;
 }
 
+/* Offloaded work that will not come back: true when there is some. */
+static bool give_up_offloaded(struct qk_silo *silo, int64_t now_ns)
+{
+    char actor[80 + QK_KEY_MAX];
+    int64_t since_ns;
+    if (now_ns < silo->stop_ns)
+        return false;
+    qk_crew_close(silo->crew);
+    if (now_ns - silo->stop_ns <= (int64_t)STUCK_MS * NS_PER_MS ||
+        !qk_crew_oldest(silo->crew, &since_ns, actor, sizeof(actor)))
+        return false;
+    struct qk_log_field fields[] = {{"QUARK_ACTOR", actor}, {NULL, NULL}};
+    qk_log_write(QK_LOG_ERROR, "QK0617", fields, "work that %s has offloaded did not end; it has run for %lld ms",
+                 actor, (long long)((now_ns - since_ns) / NS_PER_MS));
+    silo->stuck = true;
+    return true;
+}
+
 static void end(struct qk_silo *silo)
 {
     atomic_store(&silo->state, QK_SILO_STOPPED);
@@ -120,6 +139,9 @@ void qk_silo_on_stop_timer(void *arg)
             atomic_store(&silo->state, QK_SILO_FLUSHING);
         } else if ((stuck = find_stuck(silo, now_ns)) != NULL) {
             give_up(silo, stuck);
+            end(silo);
+            return;
+        } else if (give_up_offloaded(silo, now_ns)) {
             end(silo);
             return;
         }

@@ -95,6 +95,7 @@ static void print_services(void)
     MEMBER(struct qk_host, timer_start);
     MEMBER(struct qk_host, timer_cancel);
     MEMBER(struct qk_host, state);
+    MEMBER(struct qk_host, offload);
 }
 
 static void print_values(void)

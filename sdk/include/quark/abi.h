@@ -193,6 +193,7 @@ struct qk_host {
                        const ProtobufCMessage *request, uint64_t *ret_id);
     int (*timer_cancel)(qk_turn *t, uint64_t id);
     int (*state)(qk_turn *t, uint32_t operation);
+    int (*offload)(qk_turn *t, void (*fn)(void *arg), void *arg);
 };
 
 #ifdef __cplusplus

@@ -251,6 +251,28 @@ static inline int qk_send(qk_turn *t, const struct qk_method *m, struct qk_ref t
     return t->host->send(t, m, to, request);
 }
 
+/**
+ * Suspends while fn(arg) runs on a thread that may block: for a library without another way than to wait, a slow file,
+ * a long computation. `fn` gets no turn and must not use one; what it needs and what comes of it lies behind `arg`,
+ * which may be on the handler's stack or in the turn's arena, since the handler goes on only when `fn` has returned.
+ * The state of the activation is safe to use there too: none of its turns runs meanwhile, unless the type lets turns
+ * interleave.
+ *
+ * A function that runs is never cut short: neither the deadline of the turn nor its caller's giving up ends it, so give
+ * what it waits for a time limit of its own (qk_remaining_ms() before the call says how much is left). A silo that
+ * stops waits for it as for a turn, at most for the drain time.
+ *
+ * At most `runtime.offload_threads` functions run at a time, and `runtime.offload_queue` more wait. In the test silo
+ * (quark/test.h) the function runs at once, on the test's own thread.
+ *
+ * @return 0 when `fn` has run; else it has not: QK_EOVERLOADED (too many wait), QK_ECANCELLED (the silo stops),
+ *         QK_EINVALID (no function), -EAGAIN and the like (the machine gives no thread); text in qk_error()
+ */
+static inline int qk_offload(qk_turn *t, void (*fn)(void *arg), void *arg)
+{
+    return t->host->offload(t, fn, arg);
+}
+
 #ifdef __cplusplus
 }
 #endif

@@ -10,9 +10,11 @@
 
 atomic_int silo_activated, silo_deactivated;
 atomic_bool silo_spin, silo_spinning;
+sem_t silo_gate;
+atomic_int silo_blocked;
 
 static struct qk_method methods[N_SILO_METHODS];
-static const char *const names[N_SILO_METHODS] = {"Add", "Get", "Relay", "Fail", "Wait", "Spin", "Say", "Big"};
+static const char *const names[N_SILO_METHODS] = {"Add", "Get", "Relay", "Fail", "Wait", "Spin", "Say", "Big", "Block"};
 
 const struct qk_method *silo_method(enum silo_method which)
 {
@@ -96,6 +98,26 @@ static int on_big(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufC
     return 0;
 }
 
+static void block(void *arg)
+{
+    atomic_fetch_add(&silo_blocked, 1);
+    while (sem_wait(&silo_gate) != 0) {
+    }
+    atomic_fetch_sub(&silo_blocked, 1);
+    ++*(int64_t *)arg;
+}
+
+static int on_block(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)req;
+    Rt__State *s = self;
+    int64_t runs = 0;
+    int rc = qk_offload(t, block, &runs);
+    s->count += runs;
+    ((Rt__Number *)rep)->value = s->count;
+    return rc < 0 ? qk_fail(t, rc, "%s", qk_error(t)) : 0;
+}
+
 static int activate(qk_turn *t, void *self)
 {
     (void)t, (void)self;
@@ -140,8 +162,8 @@ static int compare(const void *a, const void *b)
 
 __attribute__((constructor)) static void build(void)
 {
-    static const qk_handler_fn handlers[N_SILO_METHODS] = {on_add,  on_get,  on_relay, on_fail,
-                                                           on_wait, on_spin, on_say,   on_big};
+    static const qk_handler_fn handlers[N_SILO_METHODS] = {on_add,  on_get, on_relay, on_fail, on_wait,
+                                                           on_spin, on_say, on_big,   on_block};
     station.id = qk_fnv64(SILO_TYPE);
     station.state = &rt__state__descriptor;
     for (int i = 0; i < N_SILO_METHODS; i++) {

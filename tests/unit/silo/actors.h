@@ -3,15 +3,18 @@
 #ifndef SILO_ACTORS_H
 #define SILO_ACTORS_H
 
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <quark/abi.h>
 
-enum silo_method { S_ADD, S_GET, S_RELAY, S_FAIL, S_WAIT, S_SPIN, S_SAY, S_BIG, N_SILO_METHODS };
+enum silo_method { S_ADD, S_GET, S_RELAY, S_FAIL, S_WAIT, S_SPIN, S_SAY, S_BIG, S_BLOCK, N_SILO_METHODS };
 
 extern const struct qk_plugin silo_plugin;
 extern atomic_int silo_activated, silo_deactivated;
 extern atomic_bool silo_spin;     /* while true, Spin holds its thread */
 extern atomic_bool silo_spinning; /* it does */
+extern sem_t silo_gate;           /* Block offloads a wait for it */
+extern atomic_int silo_blocked;   /* so many wait */
 
 #define SILO_TYPE "station"
 

@@ -14,7 +14,7 @@ char fx_dir[64], fx_path[100];
 struct qk_loop *fx_control;
 struct qk_silo *fx_silo;
 bool fx_stopped;
-int fx_lines, fx_dropped, fx_long_turns, fx_stuck;
+int fx_lines, fx_dropped, fx_long_turns, fx_stuck, fx_stuck_jobs;
 char fx_actor[128], fx_method[64], fx_text[4096];
 
 static void on_log(void *arg, enum qk_log_level level, const char *code, const char *text,
@@ -28,6 +28,8 @@ static void on_log(void *arg, enum qk_log_level level, const char *code, const c
         fx_long_turns++;
     if (code != NULL && strcmp(code, "QK0616") == 0)
         fx_stuck++;
+    if (code != NULL && strcmp(code, "QK0617") == 0)
+        fx_stuck_jobs++;
     snprintf(fx_text, sizeof(fx_text), "%s", text);
     for (; fields != NULL && fields->name != NULL; fields++) {
         if (strcmp(fields->name, "QUARK_ACTOR") == 0 && fields->value != NULL)
@@ -99,17 +101,20 @@ void fx_setup(void)
     snprintf(fx_path, sizeof(fx_path), "%s/s", fx_dir);
     ck_assert_int_eq(qk_loop_create(&fx_control), 0);
     qk_log_set_sink(&sink);
-    fx_lines = fx_dropped = fx_long_turns = fx_stuck = 0;
+    fx_lines = fx_dropped = fx_long_turns = fx_stuck = fx_stuck_jobs = 0;
     fx_actor[0] = fx_text[0] = fx_method[0] = 0;
     atomic_store(&silo_activated, 0);
     atomic_store(&silo_deactivated, 0);
     atomic_store(&silo_spin, false);
     atomic_store(&silo_spinning, false);
+    atomic_store(&silo_blocked, 0);
+    ck_assert_int_eq(sem_init(&silo_gate, 0, 0), 0);
 }
 
 void fx_teardown(void)
 {
     qk_log_set_sink(NULL);
+    sem_destroy(&silo_gate);
     qk_loop_destroy(fx_control);
     peer_remove_dir(fx_dir);
 }

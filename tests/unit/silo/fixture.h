@@ -13,8 +13,9 @@ extern char fx_dir[64], fx_path[100];
 extern struct qk_loop *fx_control;
 extern struct qk_silo *fx_silo;
 extern bool fx_stopped;
-extern int fx_lines, fx_dropped, fx_long_turns, fx_stuck; /* log lines: all, QK0615, QK0610, QK0616 */
-extern char fx_actor[128], fx_method[64], fx_text[4096];  /* of the last line that had one */
+extern int fx_lines, fx_dropped, fx_long_turns;          /* log lines: all, QK0615, QK0610 */
+extern int fx_stuck, fx_stuck_jobs;                      /* QK0616, QK0617 */
+extern char fx_actor[128], fx_method[64], fx_text[4096]; /* of the last line that had one */
 
 /* Fixtures of a test case. */
 void fx_setup(void);
