@@ -38,6 +38,13 @@ static int ask(struct qk_client *client, const struct qk_call_target *target, co
     return qk_client_wait(client, &waiter, rc, ret_reply);
 }
 
+ProtobufCMessage *qk_client_unpack(const ProtobufCMessageDescriptor *type, const struct qk_reply *reply)
+{
+    if (reply->status < 0 || qk_wire_check(type, reply->data, reply->size) < 0)
+        return NULL;
+    return protobuf_c_message_unpack(type, NULL, reply->size, reply->data);
+}
+
 int qk_client_ask(struct qk_client *client, const struct qk_method *m, struct qk_ref to, uint32_t timeout_ms,
                   const ProtobufCMessage *request, ProtobufCMessage **ret_reply)
 {
@@ -46,9 +53,7 @@ int qk_client_ask(struct qk_client *client, const struct qk_method *m, struct qk
     int rc = ask(client, &target, request, &reply);
     if (rc < 0 || ret_reply == NULL)
         return rc;
-    ProtobufCMessage *message = NULL;
-    if (qk_wire_check(m->reply, reply.data, reply.size) >= 0)
-        message = protobuf_c_message_unpack(m->reply, NULL, reply.size, reply.data);
+    ProtobufCMessage *message = qk_client_unpack(m->reply, &reply);
     if (message == NULL)
         return qk_client_refuse(client, QK_EPROTOCOL,
                                 "the reply of method %s does not parse as %s: were actor and program built from the "

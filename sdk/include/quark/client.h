@@ -131,6 +131,11 @@ int qk_client_ask(struct qk_client *client, const struct qk_method *m, struct qk
 int qk_client_ask_begin(struct qk_client *client, const struct qk_method *m, struct qk_ref to, uint32_t timeout_ms,
                         const ProtobufCMessage *request, qk_reply_fn on_reply, void *arg);
 
+/** The message that a reply holds, made with malloc; free it with the message's own free_unpacked. Its bytes come from
+ *  an actor and are checked first: depth, count, size, UTF-8. NULL after an error (`reply->status`), where they are no
+ *  message of `type` within the limits, or without memory. Any thread. */
+ProtobufCMessage *qk_client_unpack(const ProtobufCMessageDescriptor *type, const struct qk_reply *reply);
+
 /** Sends one way and waits for the acknowledgement that the message is in the mailbox. */
 int qk_client_tell(struct qk_client *client, const struct qk_method *m, struct qk_ref to,
                    const ProtobufCMessage *request);
