@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/limits.h"
 #include "runtime/runtime.h"
+#include "store.h"
 #include "wire/check.h"
 
 #define START_NS   1000000000             /* of the monotonic clock */
@@ -24,6 +25,7 @@ struct qk_test {
     int64_t now_ns;
     uint64_t call_id;             /* of the call under way */
     struct qk_port_frame *answer; /* what came for it */
+    struct qk_test_store store;
     char error[QK_ERROR_TEXT_MAX + 1];
 };
 
@@ -43,7 +45,9 @@ static void deliver(void *arg, struct qk_port_frame *chain)
     while (chain != NULL) {
         struct qk_port_frame *frame = chain;
         chain = frame->next;
-        if (frame->call_id == test->call_id && test->answer == NULL)
+        if (frame->kind == QK_PORT_STORE)
+            qk_runtime_submit(test->rt, qk_test_store_answer(&test->store, frame));
+        else if (frame->call_id == test->call_id && test->answer == NULL)
             test->answer = frame;
         else
             qk_port_frame_destroy(frame);
@@ -106,13 +110,24 @@ static void run(struct qk_test *test, bool for_answer)
     }
 }
 
-/* Moves the clock to the next deadline; false when there is none. */
-static bool jump(struct qk_test *test)
+/* When something is due next; INT64_MAX when nothing is. The runtime names the end of that millisecond, which is when a
+ * thread may sleep until; here it is due at its beginning, so that timers tick on time. */
+static int64_t next_due(const struct qk_test *test)
 {
     int64_t next = qk_runtime_next_deadline(test->rt);
     if (next == INT64_MAX)
+        return INT64_MAX;
+    next -= NS_PER_MS;
+    return next > test->now_ns ? next : test->now_ns + NS_PER_MS;
+}
+
+/* Moves the clock to what is due next; false when there is nothing. */
+static bool jump(struct qk_test *test)
+{
+    int64_t next = next_due(test);
+    if (next == INT64_MAX)
         return false;
-    test->now_ns = next > test->now_ns ? next : test->now_ns + NS_PER_MS;
+    test->now_ns = next;
     return true;
 }
 
@@ -127,6 +142,7 @@ int qk_test_destroy(struct qk_test *test)
     }
     int left = qk_runtime_destroy(test->rt);
     qk_port_frame_destroy(test->answer);
+    qk_test_store_finish(&test->store);
     free(test);
     return left;
 }
@@ -137,14 +153,27 @@ static int fail(struct qk_test *test, int status, const char *text)
     return status;
 }
 
+static bool is_key(struct qk_ref ref)
+{
+    return ref.key != NULL && ref.key_len > 0 && ref.key_len <= QK_KEY_MAX &&
+           qk_wire_is_utf8((const uint8_t *)ref.key, ref.key_len);
+}
+
+#define KEY_IS_BAD "a key has 1 to 512 bytes of UTF-8"
+
+/* NULL where the bytes are no message of the type; made with malloc. */
+static ProtobufCMessage *unpack(const ProtobufCMessageDescriptor *desc, const uint8_t *bytes, size_t size)
+{
+    return qk_wire_check(desc, bytes, size) >= 0 ? protobuf_c_message_unpack(desc, NULL, size, bytes) : NULL;
+}
+
 /* Hands in a frame and runs until its answer is there. `ret_answer` is the test's until its next call. */
 static int submit(struct qk_test *test, enum qk_port_kind kind, uint64_t type_id, uint32_t method_id, struct qk_ref ref,
                   const ProtobufCMessage *request)
 {
     test->error[0] = '\0';
-    if (ref.key == NULL || ref.key_len == 0 || ref.key_len > QK_KEY_MAX ||
-        !qk_wire_is_utf8((const uint8_t *)ref.key, ref.key_len))
-        return fail(test, QK_EINVALID, "a key has 1 to 512 bytes of UTF-8");
+    if (!is_key(ref))
+        return fail(test, QK_EINVALID, KEY_IS_BAD);
     size_t size = request != NULL ? protobuf_c_message_get_packed_size(request) : 0;
     if (size > QK_PAYLOAD_MAX)
         return fail(test, QK_ETOOBIG, "the request is larger than a frame may be");
@@ -181,7 +210,7 @@ int qk_test_ask(struct qk_test *test, const struct qk_method *m, struct qk_ref t
     if (rc < 0 || ret_reply == NULL)
         return rc;
     const struct qk_port_frame *f = test->answer;
-    *ret_reply = protobuf_c_message_unpack(m->reply, NULL, f->payload_len, qk_port_frame_payload(f));
+    *ret_reply = unpack(m->reply, qk_port_frame_payload(f), f->payload_len);
     return *ret_reply != NULL ? rc : fail(test, QK_EPROTOCOL, "the reply can't be read");
 }
 
@@ -207,10 +236,10 @@ void qk_test_advance(struct qk_test *test, int64_t ms)
     int64_t until = test->now_ns + ms * NS_PER_MS;
     run(test, false);
     for (;;) {
-        int64_t next = qk_runtime_next_deadline(test->rt);
+        int64_t next = next_due(test);
         if (next >= until)
             break;
-        test->now_ns = next > test->now_ns ? next : test->now_ns + NS_PER_MS;
+        test->now_ns = next;
         run(test, false);
     }
     if (test->now_ns < until)
@@ -223,4 +252,63 @@ uint64_t qk_test_activations(const struct qk_test *test)
     struct qk_runtime_stats stats;
     qk_runtime_stats(test->rt, &stats);
     return stats.activations;
+}
+
+/* ---- stored state ---- */
+
+/* 0 where the type has stored state and the key is one. */
+static int check_stored(struct qk_test *test, const struct qk_type *type, struct qk_ref ref)
+{
+    test->error[0] = '\0';
+    if (type->state == NULL || type->store == NULL)
+        return fail(test, QK_EINVALID, "the state of this actor type is not stored: its declaration names no `store`");
+    return is_key(ref) ? 0 : fail(test, QK_EINVALID, KEY_IS_BAD);
+}
+
+int qk_test_stored(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, ProtobufCMessage **ret_state)
+{
+    *ret_state = NULL;
+    int rc = check_stored(test, type, ref);
+    if (rc < 0)
+        return rc;
+    const struct qk_test_record *record = qk_test_store_find(&test->store, type->id, ref.key, ref.key_len, false);
+    if (record == NULL || record->version == 0)
+        return fail(test, QK_ENOTFOUND, "nothing is stored");
+    *ret_state = unpack(type->state, record->bytes + record->key_len, record->size);
+    return *ret_state != NULL ? 0 : fail(test, QK_EINVALID, "what is stored can't be read");
+}
+
+int qk_test_store(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, const ProtobufCMessage *state)
+{
+    int rc = check_stored(test, type, ref);
+    if (rc < 0)
+        return rc;
+    struct qk_test_record *record = qk_test_store_find(&test->store, type->id, ref.key, ref.key_len, true);
+    if (state == NULL) {
+        record->version = 0;
+        return 0;
+    }
+    size_t size = protobuf_c_message_get_packed_size(state);
+    if (size > QK_PAYLOAD_MAX)
+        return fail(test, QK_ETOOBIG, "the state is larger than 4 MiB");
+    uint8_t *bytes = malloc(size + 1);
+    if (bytes == NULL)
+        return fail(test, -ENOMEM, "out of memory");
+    protobuf_c_message_pack(state, bytes);
+    qk_test_store_write(&test->store, record, bytes, (uint32_t)size);
+    free(bytes);
+    return 0;
+}
+
+void qk_test_store_fail(struct qk_test *test, uint64_t skip, uint64_t n, int status, bool done)
+{
+    test->store.skip = skip;
+    test->store.fail = n;
+    test->store.status = status < 0 ? status : QK_EUNAVAILABLE;
+    test->store.done = done;
+}
+
+uint64_t qk_test_store_operations(const struct qk_test *test)
+{
+    return test->store.operations;
 }

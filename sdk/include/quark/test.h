@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * @file
- * A silo inside a test: runs the actors of a plugin in the calling thread, with a clock that only the test moves.
+ * A silo inside a test: runs the actors of a plugin in the calling thread, with a clock that only the test moves and a
+ * store that lives as long as the silo, whatever provider the types name.
  */
 #ifndef QUARK_TEST_H
 #define QUARK_TEST_H
@@ -38,7 +39,7 @@ int qk_test_tell(struct qk_test *test, const struct qk_method *m, struct qk_ref 
 /** Message of the last error; "" when none. Valid until the next call. */
 const char *qk_test_error(const struct qk_test *test);
 
-/** Moves the clock on by `ms` and runs what becomes due (deadlines, idle collection). */
+/** Moves the clock on by `ms` and runs what becomes due (timers, deadlines, idle collection). */
 void qk_test_advance(struct qk_test *test, int64_t ms);
 
 /** Number of activations in memory. */
@@ -47,6 +48,24 @@ uint64_t qk_test_activations(const struct qk_test *test);
 /** Ends the activation of an actor as idle collection would; on_deactivate runs, with QK_DEACTIVATE_REQUESTED. 0, or
  *  QK_ENOTFOUND (also where the actor is not active), or QK_ESTATE where a turn of it is suspended. */
 int qk_test_deactivate(struct qk_test *test, const struct qk_type *type, struct qk_ref ref);
+
+/** What is stored of an actor, whether or not it is active. `ret_state` is made with malloc; free it with
+ *  free_unpacked. 0; QK_ENOTFOUND when nothing is stored, QK_EINVALID where the type has no `store` or the key is none;
+ *  then `ret_state` is NULL. Generated: `account_test_stored`. */
+int qk_test_stored(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, ProtobufCMessage **ret_state);
+
+/** Replaces what is stored of an actor with a copy of `state`, or clears it (NULL). An active one is not told: its next
+ *  save fails with QK_ECONFLICT, as if somebody else had written. 0, QK_EINVALID as above, QK_ETOOBIG, -ENOMEM.
+ *  Generated: `account_test_store`. */
+int qk_test_store(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, const ProtobufCMessage *state);
+
+/** Lets the next `skip` operations on stored state go on, then has `n` of them fail with `status` (less than 0),
+ *  replacing what an earlier call asked for. An operation that fails changes nothing, unless `done`: then it has been
+ *  done and only its answer is lost, as when a silo dies just behind a save. */
+void qk_test_store_fail(struct qk_test *test, uint64_t skip, uint64_t n, int status, bool done);
+
+/** Operations on stored state so far, those that failed included. */
+uint64_t qk_test_store_operations(const struct qk_test *test);
 
 #ifdef __cplusplus
 }
