@@ -144,13 +144,14 @@ static void check_names(struct gen *g, struct names *names, const char *code, co
 static const char *const method_suffixes[] = {
     "",           "_entry", "_call",   "_call_within", "_begin",      "_begin_within", "_await",
     "_pending",   "_send",  "_method", "_ask",         "_ask_within", "_ask_begin",    "_ask_begin_within",
-    "_ask_reply", "_tell",  "_remote", "_test_ask",    "_test_tell",
+    "_ask_reply", "_tell",  "_remote", "_timer",       "_test_ask",   "_test_tell",
 };
 
 static void check_c_names(struct gen *g)
 {
     static const char *const type_suffixes[] = {"_type",          "_methods",        "_on_activate",
                                                 "_on_deactivate", "_activate_entry", "_deactivate_entry"};
+    static const char *const store_suffixes[] = {"_load", "_save", "_clear", "_test_stored", "_test_store"};
     struct names names = {0};
     const char *plugin = g->params.plugin;
     static const struct gen_path nowhere;
@@ -161,6 +162,9 @@ static void check_c_names(struct gen *g)
         const char *origin = gen_format(g, "the service `%s`", t->pb->name);
         for (size_t i = 0; i < sizeof(type_suffixes) / sizeof(type_suffixes[0]); i++)
             add_name(g, &names, gen_format(g, "%s%s", t->prefix, type_suffixes[i]), t->file, &name, origin);
+        origin = gen_format(g, "the stored state of `%s`", t->pb->name);
+        for (size_t i = 0; t->store != NULL && i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++)
+            add_name(g, &names, gen_format(g, "%s%s", t->prefix, store_suffixes[i]), t->file, &name, origin);
         for (uint32_t k = 0; k < t->n_methods; k++) {
             const struct gen_method *m = &t->methods[k];
             name = gen_path_of(&m->path, IN_ANY_NAME, -1);

@@ -181,6 +181,43 @@ static void put_proxies(struct gen *g, const struct gen_type *t, FILE *out)
     }
 }
 
+/* Three operations on the turn's own state: `self` is there so that the compiler knows whose it is. */
+static void put_store(const struct gen_type *t, FILE *out)
+{
+    static const char *const operations[][2] = {{"load", "LOAD"}, {"save", "SAVE"}, {"clear", "CLEAR"}};
+    fprintf(out,
+            "/* The stored state of `%s`, for its own handlers; quark/actor.h (qk_state) says what comes back. */\n\n",
+            t->name);
+    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+        fprintf(out,
+                "static inline int %s_%s(qk_turn *t, %s *self)\n"
+                "{\n"
+                "    (void)self;\n"
+                "    return qk_state(t, QK_STATE_%s);\n"
+                "}\n\n",
+                t->prefix, operations[i][0], t->state->c_type, operations[i][1]);
+}
+
+static void put_timers(const struct gen_type *t, FILE *out)
+{
+    if (t->n_methods > 0)
+        fprintf(out,
+                "/* How the handlers of `%s` start timers of their own activation; quark/actor.h (qk_timer_start) says "
+                "more. */\n\n",
+                t->name);
+    for (uint32_t i = 0; i < t->n_methods; i++) {
+        const struct gen_method *m = &t->methods[i];
+        fprintf(out,
+                "static inline int %s_%s_timer(qk_turn *t, int64_t due_ms, int64_t period_ms, uint32_t flags, const %s "
+                "*req, uint64_t *ret_id)\n"
+                "{\n"
+                "    return qk_timer_start(t, %s_%s_method(), due_ms, period_ms, flags, (const ProtobufCMessage *)req, "
+                "ret_id);\n"
+                "}\n\n",
+                t->prefix, m->snake, m->request->c_type, t->prefix, m->snake);
+    }
+}
+
 void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
 {
     gen_emit_begin(g, file, "ACTOR", out);
@@ -204,6 +241,10 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
         if (g->params.plugin != NULL)
             put_handlers(t, out);
         put_proxies(g, t, out);
+        if (g->params.plugin != NULL)
+            put_timers(t, out);
+        if (g->params.plugin != NULL && t->store != NULL)
+            put_store(t, out);
     }
     gen_emit_end(out);
 }

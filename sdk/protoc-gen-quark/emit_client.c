@@ -5,18 +5,18 @@
 #include <inttypes.h>
 
 /* The method as a program knows it that has none of the plugin's code. */
-static void put_remote(const struct gen_type *t, const struct gen_method *m, const char *name, FILE *out)
+static void put_remote(struct gen *g, const struct gen_type *t, const struct gen_method *m, const char *name, FILE *out)
 {
     fprintf(out,
             "static inline const struct qk_method *%s_remote(void)\n"
             "{\n"
-            "    static const struct qk_method method = {%" PRIu32 "u, %uu, %" PRIu32 "u, 0, UINT64_C(0x%016" PRIx64
+            "    static const struct qk_method method = {%" PRIu32 "u, %s, %" PRIu32 "u, 0, UINT64_C(0x%016" PRIx64
             "), \"%s\",\n"
             "        &%s, &%s, NULL};\n"
             "    return &method;\n"
             "}\n\n",
-            name, m->id, (m->one_way ? 1u : 0u) | (m->read_only ? 2u : 0u), m->deadline_ms, t->id, m->pb->name,
-            m->request->c_desc, m->reply->c_desc);
+            name, m->id, gen_method_flags(g, m), m->deadline_ms, t->id, m->pb->name, m->request->c_desc,
+            m->reply->c_desc);
 }
 
 static void put_ask(const char *name, const struct gen_method *m, FILE *out)
@@ -43,27 +43,25 @@ static void put_ask(const char *name, const struct gen_method *m, FILE *out)
 static void put_ask_begin(const char *name, const struct gen_method *m, FILE *out)
 {
     const char *req = m->request->c_type, *rep = m->reply->c_type;
-    fprintf(
-        out,
-        "static inline int %s_ask_begin_within(struct qk_client *client, struct qk_ref to, uint32_t timeout_ms, "
-        "const %s *req, qk_reply_fn on_reply, void *arg)\n"
-        "{\n"
-        "    return qk_client_ask_begin(client, %s_remote(), to, timeout_ms, (const ProtobufCMessage *)req, "
-        "on_reply, arg);\n"
-        "}\n\n"
-        "static inline int %s_ask_begin(struct qk_client *client, struct qk_ref to, const %s *req, qk_reply_fn "
-        "on_reply, void *arg)\n"
-        "{\n"
-        "    return %s_ask_begin_within(client, to, 0, req, on_reply, arg);\n"
-        "}\n\n"
-        "/* The message of a reply that %s_ask_begin() brought; NULL after an error, which reply->status tells. */\n"
-        "static inline %s *%s_ask_reply(const struct qk_reply *reply)\n"
-        "{\n"
-        "    if (reply->status < 0)\n"
-        "        return NULL;\n"
-        "    return (%s *)protobuf_c_message_unpack(&%s, NULL, reply->size, reply->data);\n"
-        "}\n\n",
-        name, req, name, name, req, name, name, rep, name, rep, m->reply->c_desc);
+    fprintf(out,
+            "static inline int %s_ask_begin_within(struct qk_client *client, struct qk_ref to, uint32_t timeout_ms, "
+            "const %s *req, qk_reply_fn on_reply, void *arg)\n"
+            "{\n"
+            "    return qk_client_ask_begin(client, %s_remote(), to, timeout_ms, (const ProtobufCMessage *)req, "
+            "on_reply, arg);\n"
+            "}\n\n"
+            "static inline int %s_ask_begin(struct qk_client *client, struct qk_ref to, const %s *req, qk_reply_fn "
+            "on_reply, void *arg)\n"
+            "{\n"
+            "    return %s_ask_begin_within(client, to, 0, req, on_reply, arg);\n"
+            "}\n\n"
+            "/* The message of a reply that %s_ask_begin() brought. NULL after an error, which reply->status tells,\n"
+            " * and where the bytes are no such message. */\n"
+            "static inline %s *%s_ask_reply(const struct qk_reply *reply)\n"
+            "{\n"
+            "    return (%s *)qk_client_unpack(&%s, reply);\n"
+            "}\n\n",
+            name, req, name, name, req, name, name, rep, name, rep, m->reply->c_desc);
 }
 
 void gen_emit_client(struct gen *g, const struct gen_file *file, FILE *out)
@@ -81,7 +79,7 @@ void gen_emit_client(struct gen *g, const struct gen_file *file, FILE *out)
         for (uint32_t i = 0; i < t->n_methods; i++) {
             const struct gen_method *m = &t->methods[i];
             const char *name = gen_format(g, "%s_%s", t->prefix, m->snake);
-            put_remote(t, m, name, out);
+            put_remote(g, t, m, name, out);
             gen_emit_comment(file, &m->path, NULL, out);
             if (!m->one_way) {
                 put_ask(name, m, out);
@@ -96,6 +94,24 @@ void gen_emit_client(struct gen *g, const struct gen_file *file, FILE *out)
         }
     }
     gen_emit_end(out);
+}
+
+static void put_test_store(const struct gen_type *t, FILE *out)
+{
+    const char *state = t->state->c_type;
+    fprintf(out,
+            "static inline int %s_test_stored(struct qk_test *test, struct qk_ref ref, %s **ret_state)\n"
+            "{\n"
+            "    ProtobufCMessage *state = NULL;\n"
+            "    int rc = qk_test_stored(test, &%s_type, ref, &state);\n"
+            "    *ret_state = (%s *)state;\n"
+            "    return rc;\n"
+            "}\n\n"
+            "static inline int %s_test_store(struct qk_test *test, struct qk_ref ref, const %s *state)\n"
+            "{\n"
+            "    return qk_test_store(test, &%s_type, ref, (const ProtobufCMessage *)state);\n"
+            "}\n\n",
+            t->prefix, state, t->prefix, state, t->prefix, state, t->prefix);
 }
 
 static void put_test_ask(const char *name, const struct gen_method *m, FILE *out)
@@ -127,6 +143,8 @@ void gen_emit_test(struct gen *g, const struct gen_file *file, FILE *out)
         if (t->file != file)
             continue;
         fprintf(out, "/* ---- actor type `%s` (%s) ---- */\n\n", t->name, t->service);
+        if (t->store != NULL && g->params.plugin != NULL)
+            put_test_store(t, out);
         for (uint32_t i = 0; i < t->n_methods; i++) {
             const struct gen_method *m = &t->methods[i];
             const char *name = gen_format(g, "%s_%s", t->prefix, m->snake);

@@ -53,10 +53,6 @@ static void put_methods(struct gen *g, const struct gen_type *t, FILE *out)
     fprintf(out, "const struct qk_method %s_methods[%u] = {\n", t->prefix, t->n_methods > 0 ? t->n_methods : 1);
     for (uint32_t i = 0; i < t->n_methods; i++) {
         const struct gen_method *m = t->by_id[i];
-        const char *flags = m->one_way && m->read_only ? "QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY"
-                            : m->one_way               ? "QK_METHOD_ONE_WAY"
-                            : m->read_only             ? "QK_METHOD_READ_ONLY"
-                                                       : "0";
         fprintf(out,
                 "    {\n"
                 "        .id = %" PRIu32 "u,\n"
@@ -68,7 +64,7 @@ static void put_methods(struct gen *g, const struct gen_type *t, FILE *out)
                 "        .reply = &%s,\n"
                 "        .handler = %s,\n"
                 "    },\n",
-                m->id, flags, m->deadline_ms, t->id, m->pb->name, m->request->c_desc, m->reply->c_desc,
+                m->id, gen_method_flags(g, m), m->deadline_ms, t->id, m->pb->name, m->request->c_desc, m->reply->c_desc,
                 g->params.plugin != NULL ? gen_format(g, "%s_%s_entry", t->prefix, m->snake) : "NULL");
     }
     if (t->n_methods == 0)
@@ -90,13 +86,16 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
             "    .mailbox_max = %" PRIu32 "u,\n"
             "    .idle_ms = %" PRIu32 "u,\n"
             "    .placement = %s,\n"
+            "    .flags = %s,\n"
             "    .on_activate = %s,\n"
             "    .on_deactivate = %s,\n"
+            "    .store = %s,\n"
             "};\n\n",
             t->prefix, t->id, t->name, t->service, t->state != NULL ? gen_format(g, "&%s", t->state->c_desc) : "NULL",
-            t->prefix, t->n_methods, t->mailbox, t->idle_ms, gen_placement_word(t->placement),
+            t->prefix, t->n_methods, t->mailbox, t->idle_ms, gen_placement_word(t->placement), gen_type_flags(g, t),
             t->on_activate ? gen_format(g, "%s_activate_entry", t->prefix) : "NULL",
-            t->on_deactivate ? gen_format(g, "%s_deactivate_entry", t->prefix) : "NULL");
+            t->on_deactivate ? gen_format(g, "%s_deactivate_entry", t->prefix) : "NULL",
+            t->store != NULL ? gen_format(g, "\"%s\"", t->store) : "NULL");
 }
 
 /* The descriptors of all files, imports first and without the places in their sources. */

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <google/protobuf/compiler/plugin.pb-c.h>
+#include <quark/options.pb-c.h>
 #include "base/arena.h"
 
 /* Shorter names for what protoc sends. */
@@ -81,6 +82,7 @@ struct gen_method {
     bool id_chosen;
     bool one_way;
     bool read_only;
+    uint32_t reentrancy; /* 0, QK_METHOD_INTERLEAVE_CHAIN or QK_METHOD_INTERLEAVE_ALWAYS */
     uint32_t deadline_ms;
     const struct gen_message *request;
     const struct gen_message *reply;
@@ -95,12 +97,16 @@ struct gen_type {
     const char *name;
     const char *prefix;
     uint64_t id;
-    const struct gen_message *state; /* NULL: none */
+    bool has_state;                  /* one is named */
+    const struct gen_message *state; /* NULL: none, or there is none of that name */
     uint32_t placement;
     uint32_t mailbox;
     uint32_t idle_ms;
     bool on_activate;
     bool on_deactivate;
+    const char *store; /* NULL: the state is not stored */
+    bool lazy_state;
+    uint32_t reentrancy;        /* 0 or a flag of enum qk_type_flags */
     struct gen_method *methods; /* in the order of the .proto */
     const struct gen_method **by_id;
     uint32_t n_methods;
@@ -166,6 +172,13 @@ int gen_run(FILE *in, FILE *out, FILE *errors);
 
 /* model.c: files, messages, types and methods, each checked for itself. */
 void gen_model_build(struct gen *g);
+struct gen_path gen_option_path(const struct gen_path *of, int options, int extension, int member);
+
+/* traits.c: the options of a type and of a method that say how they behave, each checked for itself. The second runs
+ * once the methods are known. */
+void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o);
+void gen_traits_check(struct gen *g, struct gen_type *t);
+void gen_traits_set_method(struct gen *g, struct gen_method *m, const Quark__MethodOptions *o);
 
 /* check.c: what must hold between them. */
 void gen_check(struct gen *g);
@@ -181,5 +194,7 @@ void gen_emit_end(FILE *out);
 void gen_emit_comment(const struct gen_file *file, const struct gen_path *path, const char *text, FILE *out);
 bool gen_has_plugin(const struct gen *g, const struct gen_file *file);
 const char *gen_placement_word(uint32_t placement);
+const char *gen_type_flags(struct gen *g, const struct gen_type *t);
+const char *gen_method_flags(struct gen *g, const struct gen_method *m);
 
 #endif

@@ -4,20 +4,9 @@
 
 #include <string.h>
 #include <quark/abi.h>
-#include <quark/options.pb-c.h>
 #include <pb_c.pb-c.h>
 #include "base/diag.h"
 #include "base/fnv.h"
-#include "base/limits.h"
-
-static const char *const placements[] = {"hash", "random", "prefer_local", "least_loaded", "stateless", NULL};
-
-const char *gen_placement_word(uint32_t placement)
-{
-    static const char *const names[] = {"QK_PLACE_HASH", "QK_PLACE_RANDOM", "QK_PLACE_PREFER_LOCAL",
-                                        "QK_PLACE_LEAST_LOADED", "QK_PLACE_STATELESS"};
-    return names[placement];
-}
 
 static bool is_set(const char *text)
 {
@@ -107,7 +96,7 @@ static unsigned mark_imports(struct gen *g, struct gen_file *file)
 
 /* ---- types ---- */
 
-static struct gen_path option_path(const struct gen_path *of, int options, int extension, int member)
+struct gen_path gen_option_path(const struct gen_path *of, int options, int extension, int member)
 {
     struct gen_path path = gen_path_of(of, options, extension);
     return gen_path_of(&path, member, -1);
@@ -149,8 +138,9 @@ static void set_state(struct gen *g, struct gen_type *t, const char *state)
 {
     if (!is_set(state))
         return;
+    t->has_state = true;
     unsigned mark = mark_imports(g, t->file);
-    struct gen_path path = option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 2);
+    struct gen_path path = gen_option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 2);
     t->state = resolve(g, t->file->pb->package, state);
     if (t->state != NULL && t->state->file->mark != mark) {
         gen_report(g,
@@ -176,36 +166,13 @@ static void set_state(struct gen *g, struct gen_type *t, const char *state)
     }
 }
 
-static void set_placement(struct gen *g, struct gen_type *t, const char *placement)
-{
-    if (!is_set(placement))
-        return;
-    for (uint32_t i = 0; placements[i] != NULL; i++) {
-        if (strcmp(placements[i], placement) == 0) {
-            t->placement = i;
-            return;
-        }
-    }
-    const char *near = qk_suggest(placement, placements);
-    struct gen_path path = option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 3);
-    gen_report(
-        g,
-        &(struct gen_mistake){.code = "QK0101",
-                              .file = t->file,
-                              .path = &path,
-                              .needle = gen_format(g, "\"%s\"", placement),
-                              .label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL,
-                              .help = "one of hash (the default), random, prefer_local, least_loaded, stateless"},
-        "unknown placement `%s`", placement);
-}
-
 static void set_names(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o)
 {
     t->name = is_set(o->name) ? o->name : gen_snake(g, t->pb->name);
     t->prefix = is_set(o->prefix) ? o->prefix : gen_snake(g, t->pb->name);
     t->id = qk_fnv64(t->name);
     if (!gen_is_name(t->name, QK_NOTE_NAME_MAX - 1, true)) {
-        struct gen_path path = is_set(o->name) ? option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 1)
+        struct gen_path path = is_set(o->name) ? gen_option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 1)
                                                : gen_path_of(&t->path, IN_ANY_NAME, -1);
         gen_report(g,
                    &(struct gen_mistake){
@@ -220,7 +187,7 @@ static void set_names(struct gen *g, struct gen_type *t, const Quark__ActorOptio
     size_t n = strlen(t->prefix);
     if (!gen_is_name(t->prefix, 63, false) || strstr(t->prefix, "__") != NULL || (n > 0 && t->prefix[n - 1] == '_') ||
         strcmp(t->prefix, "qk") == 0 || strcmp(t->prefix, "quark") == 0) {
-        struct gen_path path = is_set(o->prefix) ? option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 8)
+        struct gen_path path = is_set(o->prefix) ? gen_option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 8)
                                                  : gen_path_of(&t->path, IN_ANY_NAME, -1);
         gen_report(g,
                    &(struct gen_mistake){
@@ -290,9 +257,7 @@ static void add_method(struct gen *g, struct gen_type *t, uint32_t index)
         (const Quark__MethodOptions *)gen_option(g, options, EXT_METHOD, &quark__method_options__descriptor);
     if (o != NULL) {
         m->id = o->id;
-        m->one_way = o->one_way;
-        m->read_only = o->read_only;
-        m->deadline_ms = o->deadline_ms;
+        gen_traits_set_method(g, m, o);
     }
     m->id_chosen = m->id != 0;
     if (!m->id_chosen)
@@ -327,28 +292,14 @@ static struct gen_type *make_type(struct gen *g, struct gen_file *file, const Pb
     t->pb = pb;
     t->path = path;
     t->service = full_name(g, file->pb->package, pb->name);
-    t->mailbox = o->mailbox;
-    t->idle_ms = o->idle_ms;
-    t->on_activate = o->on_activate;
-    t->on_deactivate = o->on_deactivate;
     set_names(g, t, o);
     set_state(g, t, o->state);
-    set_placement(g, t, o->placement);
-    if (o->mailbox > QK_MAILBOX_LIMIT) {
-        struct gen_path at = option_path(&path, IN_SERVICE_OPTIONS, EXT_ACTOR, 4);
-        gen_report(
-            g,
-            &(struct gen_mistake){.code = "QK0110",
-                                  .file = file,
-                                  .path = &at,
-                                  .needle = gen_format(g, "%u", o->mailbox),
-                                  .help = gen_format(g, "a mailbox holds at most %d messages", QK_MAILBOX_LIMIT)},
-            "a mailbox of %u messages is too large", o->mailbox);
-    }
+    gen_traits_set(g, t, o);
     t->n_methods = (uint32_t)pb->n_method;
     t->methods = gen_alloc(g, (pb->n_method + 1) * sizeof(*t->methods));
     for (uint32_t i = 0; i < t->n_methods; i++)
         add_method(g, t, i);
+    gen_traits_check(g, t);
     return t;
 }
 

@@ -6,6 +6,7 @@
 #include "every.quark.h"
 
 int every_reason, every_activated;
+char every_tick[64];
 
 int keeper_put_text(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
                     Test__EveryThing__Text *rep)
@@ -100,4 +101,131 @@ int asker_tell(qk_turn *t, const Test__EveryThing__Text *req, Test__EveryThing__
     (void)rep;
     int rc = keeper_note_send(t, qk_ref("kept"), req);
     return rc < 0 ? rc : keeper_put_text_send(t, qk_ref("kept"), req);
+}
+
+int asker_grow(qk_turn *t, const Test__EveryThing__None *req, Test__EveryThing__Tree *rep)
+{
+    (void)t, (void)req, (void)rep;
+    return 0;
+}
+
+/* Writes into the book that asks, or into another. */
+int asker_pass(qk_turn *t, const Test__EveryThing__Text *req, Test__EveryThing__Text *rep)
+{
+    return book_take_call(t, qk_self(t), req, rep);
+}
+
+/* ---- the book: what is stored */
+
+static int show(qk_turn *t, const Test__EveryThing__Outer__State *self, Test__EveryThing__Text *rep)
+{
+    char *text = qk_alloc(t, strlen(self->text) + 32);
+    if (text == NULL)
+        return QK_ENOMEMORY;
+    sprintf(text, "%s, %u notes", self->text, self->notes);
+    rep->text = text;
+    return 0;
+}
+
+int book_write(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+               Test__EveryThing__Text *rep)
+{
+    int rc = qk_set_string(&self->text, req->text);
+    if (rc == 0)
+        rc = book_save(t, self);
+    return rc < 0 ? qk_fail(t, rc, "not written: %s", qk_error(t)) : show(t, self, rep);
+}
+
+int book_read(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+              Test__EveryThing__Text *rep)
+{
+    (void)req;
+    return show(t, self, rep);
+}
+
+int book_again(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+               Test__EveryThing__Text *rep)
+{
+    (void)req;
+    int rc = book_load(t, self);
+    return rc < 0 ? rc : show(t, self, rep);
+}
+
+int book_erase(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+               Test__EveryThing__None *rep)
+{
+    (void)req, (void)rep;
+    return book_clear(t, self);
+}
+
+int book_begin(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+               Test__EveryThing__None *rep)
+{
+    (void)self, (void)rep;
+    uint64_t *id = malloc(sizeof(*id));
+    if (id == NULL)
+        return -ENOMEM;
+    int64_t period = atoi(req->text);
+    int rc = book_count_timer(t, period, period, QK_TIMER_KEEPS_ACTIVE, req, id);
+    free(*qk_local(t));
+    *qk_local(t) = id;
+    return rc;
+}
+
+int book_stop(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+              Test__EveryThing__None *rep)
+{
+    (void)self, (void)req, (void)rep;
+    uint64_t *id = *qk_local(t);
+    int rc = id != NULL ? qk_timer_cancel(t, *id) : QK_ENOTFOUND;
+    free(id);
+    *qk_local(t) = NULL;
+    return rc;
+}
+
+int book_count(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req)
+{
+    self->notes++;
+    snprintf(every_tick, sizeof(every_tick), "%s by %s at %lld", req->text, qk_caller(t), (long long)qk_now_ms(t));
+    return 0;
+}
+
+int book_dictate(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                 Test__EveryThing__Text *rep)
+{
+    uint32_t before = self->notes;
+    int rc = asker_pass_call(t, qk_self(t), req, rep); /* of the same key; it comes back while this turn waits */
+    return rc < 0 ? rc : (int)(self->notes - before);
+}
+
+int book_take(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+              Test__EveryThing__Text *rep)
+{
+    self->notes++;
+    return book_write(t, self, req, rep);
+}
+
+/* ---- the drawer: loaded when asked */
+
+int drawer_put(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+               Test__EveryThing__None *rep)
+{
+    (void)rep;
+    int rc = qk_set_string(&self->text, req->text);
+    return rc < 0 ? rc : drawer_save(t, self);
+}
+
+int drawer_look(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+                Test__EveryThing__Text *rep)
+{
+    (void)req;
+    return show(t, self, rep);
+}
+
+int drawer_fetch(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+                 Test__EveryThing__Text *rep)
+{
+    (void)req;
+    int rc = drawer_load(t, self);
+    return rc < 0 ? rc : show(t, self, rep);
 }

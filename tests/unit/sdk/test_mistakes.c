@@ -117,6 +117,41 @@ static const struct row rows[] = {
     {"QK0115", "service S { " ACTOR " }", "version=1", "error[QK0115]: there is a version but no plugin's name\n"},
     {"QK0115", "service S { " ACTOR " }", "plugin=p,version=" REPEAT8 REPEAT8 REPEAT8 REPEAT8,
      "error[QK0115]: `" REPEAT8 REPEAT8 REPEAT8 REPEAT8 "` can't be the version of a plugin\n"},
+    {"QK0120", "service S { option (quark.actor) = { store: \"sqlite\" }; }", NULL,
+     "x.proto:4:45: error[QK0120]: `S` has a store, but no state\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { store: \"sqlite\" }; }\n"
+     "     |                                             ^^^^^^^^ what would be stored?\n"},
+    {"QK0121", "service S { option (quark.actor) = { state: \"M\" store: \"SQLlite\" }; }", NULL,
+     "x.proto:4:56: error[QK0121]: `SQLlite` can't be the name of a store\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { state: \"M\" store: \"SQLlite\" }; }\n"
+     "     |                                                        ^^^^^^^^^ did you mean `sqlite`?\n"},
+    {"QK0121", "service S { option (quark.actor) = { state: \"M\" store: \"my disk\" }; }", NULL,
+     "`my disk` can't be the name of a store\n"},
+    {"QK0122", "service S { option (quark.actor).reentrancy = \"allways\"; }", NULL,
+     "x.proto:4:47: error[QK0122]: unknown reentrancy `allways`\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor).reentrancy = \"allways\"; }\n"
+     "     |                                               ^^^^^^^^^ did you mean `always`?\n"
+     "     = help: one of none (the default), chain, always, reads\n"},
+    {"QK0122", "service S { " ACTOR " rpc A(N) returns (N) { option " METHOD " = { reentrancy: \"chian\" }; } }", NULL,
+     "x.proto:4:101: error[QK0122]: unknown reentrancy of a method `chian`\n"},
+    {"QK0122", "service S { " ACTOR " rpc A(N) returns (N) { option " METHOD ".reentrancy = \"reads\"; } }", NULL,
+     "`none` and `reads` are for the type"},
+    {"QK0123", "service S { option (quark.actor) = { state: \"M\" lazy_state: true }; }", NULL,
+     "x.proto:4:49: error[QK0123]: `lazy_state` of `S` has no effect: its state is not stored\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { state: \"M\" lazy_state: true }; }\n"
+     "     |                                                 ^^^^^^^^^^\n"},
+    {"QK0123", "service S { option (quark.actor) = { reentrancy: \"reads\" };\nrpc A(N) returns (N); }", NULL,
+     "x.proto:4:50: error[QK0123]: the reentrancy of `S` has no effect: none of its methods is read-only\n"},
+    {"QK0124", "service S { option (quark.actor) = { state: \"M\" placement: \"stateless\"\nstore: \"sqlite\" }; }",
+     NULL, "x.proto:5:8: error[QK0124]: `S` is stateless, so its state can't be stored\n"},
+    {"QK0111", "service S { option (quark.actor) = { state: \"M\" store: \"sqlite\" }; rpc Clear(N) returns (N); }",
+     NULL, "the stored state of `S` and the rpc `S.Clear` both become `s_clear` in C\n"},
+    {"QK0111", "service S { " ACTOR " rpc A(N) returns (N); rpc ATimer(N) returns (N); }", NULL,
+     "the rpc `S.A` and the rpc `S.ATimer` both become `s_a_timer` in C\n"},
     {"QK0116", "service S { rpc A(N) returns (N); }", NULL,
      "error[QK0116]: plugin `p` has no actor type: none of its services is one\n"},
 };

@@ -204,7 +204,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_ptr_eq(quark_plugin.types, every_thing_plugin.types);
     ck_assert_str_eq(quark_plugin.name, "every-thing");
     ck_assert_str_eq(quark_plugin.version, "1.0~rc1");
-    ck_assert_uint_eq(quark_plugin.n_types, 3);
+    ck_assert_uint_eq(quark_plugin.n_types, 5);
     ck_assert_uint_eq(silent_type.n_methods, 0);
     ck_assert_uint_eq(keeper_type.idle_ms, 60000);
     ck_assert_uint_eq(keeper_type.mailbox_max, 16);
@@ -217,6 +217,14 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_uint_eq(keeper_get_v2_method()->flags, QK_METHOD_READ_ONLY);
     ck_assert_uint_eq(keeper_note_method()->flags, QK_METHOD_ONE_WAY);
     ck_assert_ptr_eq(keeper_note_method()->request, &test__every_thing__text__descriptor);
+    ck_assert_ptr_null(keeper_type.store);
+    ck_assert_uint_eq(keeper_type.flags, 0);
+    ck_assert_str_eq(book_type.store, "sqlite");
+    ck_assert_uint_eq(book_type.flags, QK_TYPE_INTERLEAVE_READS);
+    ck_assert_uint_eq(book_take_method()->flags, QK_METHOD_INTERLEAVE_CHAIN);
+    ck_assert_str_eq(drawer_type.store, "memory-2");
+    ck_assert_uint_eq(drawer_type.flags, QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_LAZY_STATE);
+    ck_assert_uint_eq(drawer_look_method()->flags, QK_METHOD_INTERLEAVE_ALWAYS);
     for (uint32_t i = 1; i < keeper_type.n_methods; i++)
         ck_assert_uint_lt(keeper_methods[i - 1].id, keeper_methods[i].id);
     ck_assert_uint_gt(quark_plugin.schema_len, 1000);
