@@ -133,11 +133,12 @@ static void manual_overview(FILE *to)
         fprintf(to, "%s%s%s. See *quarkctl-%s*(1).\n\n", c->impact[0] != '\0' ? " (" : "", c->impact,
                 c->impact[0] != '\0' ? ")" : "", c->name);
     }
-    fprintf(to, "# ENVIRONMENT\n\n*QUARK\\_SOCKET*\n\tThe socket, where *--socket* names none. Without both it is "
-                "/run/quark/quarkd.sock, and where that is not there, that of a daemon started with *quarkd --dev*: "
-                "$XDG\\_RUNTIME\\_DIR/quark/quarkd.sock or /tmp/quark-UID/quarkd.sock.\n\n"
-                "*QUARK\\_TEMPLATES*\n\tThe directory of the templates of *quarkctl new*.\n\n"
-                "*NO\\_COLOR*\n\tNot empty: no colors.\n\n");
+    fprintf(to,
+            "# ENVIRONMENT\n\n*QUARK\\_SOCKET*\n\tThe socket, where *--socket* names none. Without both it is "
+            "/run/quark/quarkd.sock, and where that is not there, that of a daemon started with *quarkd --dev*: "
+            "$XDG\\_RUNTIME\\_DIR/quark/quarkd.sock, or /tmp/quark-UID/quarkd.sock where that variable is not set.\n\n"
+            "*QUARK\\_TEMPLATES*\n\tThe directory of the templates of *quarkctl new*.\n\n"
+            "*NO\\_COLOR*\n\tNot empty: no colors.\n\n");
     put_exits(to);
     fprintf(to, "# SEE ALSO\n\n*quarkd*(8)\n");
 }

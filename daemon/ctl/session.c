@@ -65,9 +65,10 @@ void qk_session_choose_socket(struct qk_ctl *ctl)
     }
     if (try_socket(ctl, "%s", QK_SOCKET_PATH))
         return;
-    if (runtime != NULL && *runtime != '\0' && try_socket(ctl, "%s/quark/quarkd.sock", runtime))
-        return;
-    if (try_socket(ctl, "/tmp/quark-%u/quarkd.sock", (unsigned)getuid()))
+    /* Where `quarkd --dev` puts it, by the same rule. */
+    bool has_runtime = runtime != NULL && *runtime != '\0';
+    if (has_runtime ? try_socket(ctl, "%s/quark/quarkd.sock", runtime)
+                    : try_socket(ctl, "/tmp/quark-%u/quarkd.sock", (unsigned)getuid()))
         return;
     (void)try_socket(ctl, "%s", QK_SOCKET_PATH);
 }
