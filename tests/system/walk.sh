@@ -21,7 +21,7 @@ property() {
 }
 
 journal() {
-    inside journalctl --no-pager -o cat -u quarkd "$@"
+    inside journalctl --no-pager -o cat -u quarkd
 }
 
 # expect WHAT GOT WANT
