@@ -91,8 +91,14 @@ static void *thread_main(void *arg)
     sigset_t set;
     sigemptyset(&set);
     sigaddset(&set, backtrace_signal());
+    /* A fault whose signal is blocked ends the process before a handler could say anything. */
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
+        sigaddset(&set, faults[i]);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
     thread->fn(thread->arg);
+    sigemptyset(&set);
+    sigaddset(&set, backtrace_signal());
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     current_thread = NULL;
     stack = (stack_t){.ss_flags = SS_DISABLE};

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "loop/signals.h"
+#include "main/crash.h"
 #include "main/dev.h"
 #include "main/internal.h"
 #include "main/journal.h"
@@ -141,6 +142,7 @@ int qk_daemon_run(const struct qk_options *options)
     struct qk_daemon d = {.options = options, .signal_fd = -1};
     struct qk_report report;
     qk_journal_open();
+    qk_crash_explain();
     qk_report_init(&report, qk_journal_is_open() ? NULL : stderr);
     int rc = qk_settings_read(options, &report, &d.settings);
     if (rc < 0)

@@ -127,6 +127,17 @@ struct qk_worker_pulse {
 };
 void qk_runtime_pulse(const struct qk_runtime *rt, uint32_t index, struct qk_worker_pulse *ret_pulse);
 
+/* The turn that the calling thread runs. Takes no lock and no memory, so that a signal handler may ask; what comes back is
+ * of that moment. `address`: one that could not be read or written, or NULL. False outside of turns. */
+struct qk_turn_here {
+    const char *type;
+    const char *key;
+    const char *method;
+    size_t stack_bytes;
+    bool stack_used_up; /* the address lies in the guard below the turn's stack */
+};
+bool qk_runtime_turn_here(const void *address, struct qk_turn_here *ret_here);
+
 enum qk_runtime_phase {
     QK_RUNTIME_RUNNING = 0,
     QK_RUNTIME_DRAINING = 1, /* refuses new calls from outside with QK_EUNAVAILABLE; calls between actors go on */

@@ -6,6 +6,7 @@
 #include "runtime/internal.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define POLL_LATE_NS 2000000
 
@@ -93,4 +94,22 @@ void qk_runtime_pulse(const struct qk_runtime *rt, uint32_t index, struct qk_wor
     struct qk_worker *w = rt->workers[index];
     ret_pulse->loops = atomic_load(&w->loops);
     ret_pulse->parked = atomic_load(&w->parked);
+}
+
+bool qk_runtime_turn_here(const void *address, struct qk_turn_here *ret_here)
+{
+    struct qk_worker *w = qk_worker_current();
+    struct qk_act *act = w != NULL ? atomic_load(&w->turn_act) : NULL;
+    if (act == NULL || w->running == NULL)
+        return false;
+    /* The fiber lies at the high end of its stack, the guard at the low end, and both ends between pages. */
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t high = ((uintptr_t)w->running + sizeof(*w->running) + page - 1) & ~(page - 1);
+    uintptr_t low = high - w->rt->config.fiber_stack_bytes;
+    ret_here->type = act->type->desc->name;
+    ret_here->key = qk_act_key(act);
+    ret_here->method = atomic_load(&w->turn_method);
+    ret_here->stack_bytes = w->rt->config.fiber_stack_bytes;
+    ret_here->stack_used_up = (uintptr_t)address >= low && (uintptr_t)address < low + page;
+    return true;
 }

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Handlers that bring the daemon down. */
+#include "vandal.quark.h"
+
+#include <stdlib.h>
+
+int vandal_write(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
+{
+    (void)t;
+    (void)req;
+    (void)rep;
+    volatile int *volatile nowhere = NULL;
+    *nowhere = 1;
+    return 0;
+}
+
+/* Deep enough for any stack, and not endless. */
+static int descend(int depth)
+{
+    volatile char here[512];
+    here[0] = (char)depth;
+    return depth == 0 ? 0 : descend(depth - 1) + here[0];
+}
+
+int vandal_recurse(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
+{
+    (void)t;
+    (void)req;
+    (void)rep;
+    return descend(1000000) != 0 ? 1 : 0;
+}
+
+int vandal_abort(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
+{
+    (void)t;
+    (void)req;
+    (void)rep;
+    abort();
+}
+
+int vandal_exit(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
+{
+    (void)t;
+    (void)req;
+    (void)rep;
+    exit(0);
+}
