@@ -11,6 +11,8 @@
 enum { ACTOR_PLACEMENT = 3, ACTOR_MAILBOX = 4, ACTOR_STORE = 9, ACTOR_LAZY_STATE = 10, ACTOR_REENTRANCY = 11 };
 enum { METHOD_REENTRANCY = 5 };
 
+#define STORE_NAME_MAX 31 /* bytes of a provider's name */
+
 /* The value of an option and what the generated tables say for it. */
 struct word {
     const char *text;
@@ -118,14 +120,14 @@ static void set_store(struct gen *g, struct gen_type *t, const char *store)
     struct gen_path path;
     struct gen_mistake m = mistake_at(t, "QK0121", &path, ACTOR_STORE, gen_format(g, "\"%s\"", store));
     t->store = store;
-    if (gen_is_name(store, QK_NOTE_NAME_MAX - 1, true))
+    if (gen_is_name(store, STORE_NAME_MAX, true))
         return;
     char *lower = gen_format(g, "%s", store);
     for (char *c = lower; *c != '\0'; c++)
         *c = *c >= 'A' && *c <= 'Z' ? (char)(*c - 'A' + 'a') : *c;
     const char *near = qk_suggest(lower, built_in);
     m.label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL;
-    m.help = "the name is made of a-z, 0-9, - and _, begins with a letter and has at most 63 bytes;\n"
+    m.help = "the name is made of a-z, 0-9, - and _, begins with a letter and has at most 31 bytes;\n"
              "every silo has sqlite (kept on disk) and memory (gone when the silo stops)";
     gen_report(g, &m, "`%s` can't be the name of a store", store);
 }

@@ -30,6 +30,11 @@ def main():
     change("counter.c", ("int counter_get(", block("int counter_reset") + block("int tally_sum") + "\nint counter_get("))
     change("test_counter.c", ("int main(void)", block("START_TEST(test_sums)") + "\nint main(void)"),
            ("    suite_add_tcase", "    tcase_add_test(tc, test_sums);\n    suite_add_tcase"))
+    change("counter.proto", (re.search(r"^  option \(quark.actor\).*\n", pathlib.Path("counter.proto").read_text(),
+                                       re.MULTILINE).group(), block("option (quark.actor) = { name")))
+    change("counter.c", ("    rep->count", block("int rc = counter_save") + "    rep->count"))
+    change("test_counter.c", ("int main(void)", block("START_TEST(test_keeps") + "\nint main(void)"),
+           ("    suite_add_tcase", "    tcase_add_test(tc, test_keeps_what_it_counted);\n    suite_add_tcase"))
     client = "#include <stdio.h>\n#include \"counter.quark-client.h\"\nint main(void);\nint main(void)\n{\n"
     pathlib.Path("client.c").write_text(client + block("struct qk_client") + "return 0;\n}\n")
     change("meson.build", ("test('counter'", "static_library('client', 'client.c', generated[1], generated[4], "
