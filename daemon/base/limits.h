@@ -4,7 +4,7 @@
 #define QK_BASE_LIMITS_H
 
 /* Frames. */
-#define QK_ENVELOPE_MAX       4096       /* bytes of a frame's envelope */
+#define QK_ENVELOPE_MAX       8192       /* bytes of a frame's envelope */
 #define QK_PAYLOAD_MAX        (4 << 20)  /* bytes of a frame's payload */
 #define QK_MESSAGE_DEPTH_MAX  32         /* sub-messages inside one another */
 #define QK_MESSAGE_FIELDS_MAX 100000     /* fields in one message, all levels together */
@@ -17,6 +17,11 @@
 #define QK_MAILBOX_LIMIT  16384      /* the largest mailbox that a type may ask for */
 #define QK_TIMERS_MAX     16384      /* timers of one activation */
 #define QK_CHAIN_MAX      64         /* actors that wait for one another in one call chain */
+
+/* Context that travels with a call. */
+#define QK_CONTEXT_ENTRIES_MAX 32   /* entries: correlation id, tracestate and metadata */
+#define QK_CONTEXT_NAME_MAX    64   /* bytes of an entry's name */
+#define QK_CONTEXT_BYTES_MAX   4096 /* bytes of all names and values */
 
 /* Plugins. */
 #define QK_PLUGIN_TYPES_MAX 256         /* actor types in one plugin */

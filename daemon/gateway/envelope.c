@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/limits.h"
 #include "wire/check.h"
+#include "wire/context.h"
 #include <quark/status.h>
 
 enum wire_type { VARINT = 0, FIXED64 = 1, BYTES = 2, FIXED32 = 5 };
@@ -168,8 +169,12 @@ static bool parse_call(struct reader *r, struct qk_envelope *e)
         case TAG(7, VARINT):
             ok = read_varint(r, &e->request_id);
             break;
+        case TAG(8, BYTES): /* once: a parser would merge two of them */
+            ok = e->context == NULL && read_bytes(r, &e->context, &e->context_len) &&
+                 qk_context_parses(e->context, e->context_len);
+            break;
         default:
-            ok = skip(r, tag, 7);
+            ok = skip(r, tag, 8);
         }
         if (!ok)
             return false;

@@ -24,7 +24,7 @@ enum qk_envelope_kind {
 };
 
 /* The members of all kinds that a client sends, side by side; those of other kinds are 0. `bytes` points into the
- * envelope: the key of a call, the name of a Hello. */
+ * envelope: the key of a call, the name of a Hello. So does `context`, a quark.wire.Context that parses. */
 struct qk_envelope {
     enum qk_envelope_kind kind;
     uint32_t version_major;
@@ -33,7 +33,9 @@ struct qk_envelope {
     uint32_t timeout_ms;
     uint32_t one_way;
     uint32_t bytes_len;
+    uint32_t context_len;
     const uint8_t *bytes;
+    const uint8_t *context;
     uint64_t id;
     uint64_t type_id;
     uint64_t request_id;

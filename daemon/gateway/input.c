@@ -48,7 +48,7 @@ static void answer(struct qk_conn *conn, struct batch *batch, uint64_t id, int s
 static struct qk_port_frame *make_frame(struct qk_conn *conn, const struct qk_envelope *e, const uint8_t *payload,
                                         uint32_t payload_len)
 {
-    struct qk_port_frame *f = qk_port_frame_create((size_t)e->bytes_len + payload_len);
+    struct qk_port_frame *f = qk_port_frame_create((size_t)e->bytes_len + payload_len + e->context_len);
     if (f == NULL)
         return NULL;
     f->origin = conn->origin;
@@ -59,6 +59,9 @@ static struct qk_port_frame *make_frame(struct qk_conn *conn, const struct qk_en
         memcpy(f->bytes, e->bytes, e->bytes_len);
     if (payload_len != 0)
         memcpy(f->bytes + e->bytes_len, payload, payload_len);
+    f->context_len = e->context_len;
+    if (qk_unlikely(e->context_len != 0))
+        memcpy(f->bytes + e->bytes_len + payload_len, e->context, e->context_len);
     return f;
 }
 

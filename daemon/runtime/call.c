@@ -246,6 +246,10 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     sender[name_len] = '/';
     memcpy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);
     msg->sender = sender;
+    if (qk_unlikely(qk_baggage_has(t)) && (rc = qk_baggage_pass(t, &msg->baggage)) < 0) {
+        qk_msg_destroy(t->worker, msg);
+        return refuse(t, rc, "out of memory");
+    }
     msg->request_id = t->request_id;
     msg->sent_ns = t->worker->now_ns;
     *ret_msg = msg;
@@ -573,6 +577,18 @@ static uint64_t host_request_id(qk_turn *turn)
     return state_of(turn)->request_id;
 }
 
+static const char *host_context(qk_turn *turn, const char *name)
+{
+    return qk_baggage_get(state_of(turn), name);
+}
+
+static int host_set_context(qk_turn *turn, const char *name, const char *value)
+{
+    const char *why;
+    int rc = qk_baggage_set(state_of(turn), name, value, &why);
+    return rc < 0 ? refuse(state_of(turn), rc, why) : 0;
+}
+
 static void **host_local(qk_turn *turn)
 {
     return &state_of(turn)->act->local;
@@ -631,4 +647,6 @@ const struct qk_host qk_host_table = {
     .timer_cancel = host_timer_cancel,
     .state = host_state,
     .offload = host_offload,
+    .context = host_context,
+    .set_context = host_set_context,
 };

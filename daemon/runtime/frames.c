@@ -71,6 +71,7 @@ void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int statu
     frame->key_len = 0;
     frame->text_len = (uint32_t)text_len;
     frame->payload_len = (uint32_t)payload;
+    frame->context_len = 0;
     memcpy(frame->bytes, text, text_len);
     if (payload != 0)
         protobuf_c_message_pack(reply, frame->bytes + text_len);
@@ -110,6 +111,14 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
     msg->method = method;
     msg->called = method->desc;
     msg->frame = frame;
+    const char *why;
+    int rc = frame->context_len == 0
+                 ? 0
+                 : qk_baggage_parse(qk_port_frame_context(frame), frame->context_len, &msg->baggage, &why);
+    if (qk_unlikely(rc < 0)) {
+        qk_msg_fail(w, msg, rc, why);
+        return;
+    }
     msg->request_id = frame->request_id;
     if (msg->request_id == 0)
         msg->request_id = atomic_fetch_add_explicit(&rt->request_ids, 1, memory_order_relaxed);

@@ -16,6 +16,7 @@
 #include "runtime/fiber.h"
 #include "runtime/mailbox.h"
 #include "runtime/runtime.h"
+#include "wire/context.h"
 
 #define QK_SHARDS          256
 #define QK_TYPES_MAX       4096
@@ -152,6 +153,7 @@ struct qk_msg {
     uint64_t request_id;
     uint64_t target;                /* hash of the activation that it is for; of a call */
     const struct qk_method *called; /* as the caller knows it */
+    struct qk_baggage *baggage;     /* context; NULL: none */
     struct qk_port_frame *frame;
     struct qk_port_frame *acknowledge; /* goes out once a one-way message of a frame is in the mailbox */
     ProtobufCMessage *request;
@@ -357,6 +359,9 @@ struct qk_turn_state {
     const uint64_t *chain;  /* of the message that caused the turn */
     uint8_t chain_len;
     char *caller_text;
+    struct qk_baggage *baggage; /* of the message that caused the turn; NULL: none */
+    struct qk_baggage *passes;  /* what it passes on, once it has; its reference */
+    uint64_t span;              /* its number in the trace; 0: not drawn yet */
     struct qk_arena arena;
     bool suspended_once;
     bool watched;   /* its message tells this worker when the caller gives up */
@@ -451,6 +456,33 @@ void qk_cancel_abandon(struct qk_worker *w, struct qk_msg *msg);
 /* The client of all calls of this origin, or of the one with this id, has gone. Any worker. */
 void qk_cancel_origin(struct qk_worker *w, const void *origin, uint64_t call_id);
 void qk_cancel_told(struct qk_worker *w, struct qk_memo *memo);
+
+/* ---- context (baggage.c) */
+
+struct qk_baggage;
+
+/* Makes a block from a quark.wire.Context; NULL where that is empty. 0, QK_EINVALID, QK_ENOMEMORY; why not. */
+int qk_baggage_parse(const uint8_t *data, size_t size, struct qk_baggage **ret_baggage, const char **ret_why);
+
+struct qk_baggage *qk_baggage_ref(struct qk_baggage *b);
+void qk_baggage_unref(struct qk_baggage *b);
+
+/* Whether the turn has something to pass on; then a reference to that, for a message or a timer. On the fiber. */
+static inline bool qk_baggage_has(const struct qk_turn_state *t)
+{
+    return t->baggage != NULL || t->passes != NULL;
+}
+int qk_baggage_pass(struct qk_turn_state *t, struct qk_baggage **ret_baggage);
+
+/* The turn ends. */
+void qk_baggage_leave(struct qk_turn_state *t);
+
+/* The value of an entry, or the traceparent with the turn's own span; NULL when there is none. On the fiber. */
+const char *qk_baggage_get(struct qk_turn_state *t, const char *name);
+
+/* Sets an entry (value NULL: takes it out) for what the turn does from here on. 0, QK_EINVALID, QK_ETOOBIG,
+ * QK_ENOMEMORY; why not. On the fiber. */
+int qk_baggage_set(struct qk_turn_state *t, const char *name, const char *value, const char **ret_why);
 
 /* ---- timers of activations (timers.c); on the worker that holds the activation where nothing else is said */
 
@@ -568,6 +600,7 @@ struct qk_worker {
     int64_t sweep_ns; /* when to look for idle activations next */
     uint32_t sweep_shard;
     uint32_t rng;
+    uint64_t spans;    /* generator of span ids */
     uint64_t n_fibers; /* made */
     int64_t polled_ns;
     struct qk_act **cache;

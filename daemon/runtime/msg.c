@@ -90,6 +90,7 @@ struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t 
     msg->pending = NULL;
     msg->deadline = (struct qk_deadline){0};
     msg->frame = msg->acknowledge = NULL;
+    msg->baggage = NULL;
     msg->request = msg->reply = NULL;
     msg->text = "";
     msg->chain_len = 0;
@@ -120,6 +121,8 @@ void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg)
 {
     if (qk_unlikely(msg->arena.chunks != NULL))
         qk_arena_finish(&msg->arena);
+    if (qk_unlikely(msg->baggage != NULL))
+        qk_baggage_unref(msg->baggage);
     struct qk_pool *pool = &w->pool;
     qk_count(&pool->freed, 1);
     if (qk_unlikely(msg->size_class == LARGE)) {

@@ -30,7 +30,7 @@ enum qk_port_store {
     QK_STORE_CLEAR = 3, /* if `version` is what is stored; answer: version 0 */
 };
 
-/* One frame in memory: fixed part, then key, text and payload in one block. Owned by whoever holds it. */
+/* One frame in memory: fixed part, then key, text, payload and context in one block. Owned by whoever holds it. */
 struct qk_port_frame {
     struct qk_port_frame *next;
     enum qk_port_kind kind;
@@ -47,8 +47,9 @@ struct qk_port_frame {
     uint32_t key_len;
     uint32_t text_len;
     uint32_t payload_len;
-    uint32_t capacity; /* bytes that fit at `bytes` */
-    uint8_t bytes[];   /* key, text, payload, without gaps */
+    uint32_t context_len; /* call, send: of a quark.wire.Context; 0: none */
+    uint32_t capacity;    /* bytes that fit at `bytes` */
+    uint8_t bytes[];      /* key, text, payload, context, without gaps */
 };
 
 /* A frame with room for `capacity` bytes, all lengths 0; NULL without memory. Any thread. */
@@ -70,6 +71,11 @@ static inline const char *qk_port_frame_text(const struct qk_port_frame *f)
 static inline const uint8_t *qk_port_frame_payload(const struct qk_port_frame *f)
 {
     return f->bytes + f->key_len + f->text_len;
+}
+
+static inline const uint8_t *qk_port_frame_context(const struct qk_port_frame *f)
+{
+    return qk_port_frame_payload(f) + f->payload_len;
 }
 
 #endif

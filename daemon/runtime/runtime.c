@@ -65,6 +65,7 @@ static struct qk_worker *worker_create(struct qk_runtime *rt, uint32_t index)
         return NULL;
     }
     w->now_ns = rt->config.now_ns(rt->config.clock_arg);
+    w->spans = rt->config.seed ^ (uint64_t)index << 56;
     qk_wheel_init(&w->wheel, w->now_ns / QK_TICK_NS);
     qk_arena_init(&w->scratch, QK_PAYLOAD_MAX + 4096);
     atomic_store(&w->seen, UINT64_MAX);

@@ -75,7 +75,7 @@ struct qk_runtime_config {
     uint32_t fiber_stack_bytes;  /* 65,536 */
     uint64_t fibers_max;         /* suspended turns at a time; 0: 1,000,000 */
     uint64_t activations_max;    /* 0: no bound; past it a call that would activate fails with QK_ENOMEMORY */
-    uint64_t seed;               /* of hash tables */
+    uint64_t seed;               /* of hash tables and span ids */
     int64_t spin_ns;             /* how long a worker looks for work before it sleeps; 20,000 */
 };
 

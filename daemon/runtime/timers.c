@@ -28,6 +28,7 @@ struct qk_ticker {
     int64_t due; /* tick */
     int64_t period;
     uint64_t request_id;
+    struct qk_baggage *baggage; /* context of the turn that started it; NULL: none */
     uint32_t slot;
     atomic_uint state;
     bool keeps_active;
@@ -51,6 +52,8 @@ struct qk_timers {
 static void ticker_free(struct qk_ticker *tm)
 {
     qk_arena_finish(&tm->arena);
+    if (tm->baggage != NULL)
+        qk_baggage_unref(tm->baggage);
     free(tm);
 }
 
@@ -116,6 +119,8 @@ static int make(struct qk_turn_state *t, const struct qk_rt_method *method, cons
     const ProtobufCMessageDescriptor *desc = method->desc->request;
     tm->request = qk_arena_alloc(&tm->arena, desc->sizeof_message);
     int rc = tm->request != NULL ? qk_message_copy(desc, request, tm->request, &tm->arena) : QK_ENOMEMORY;
+    if (rc == 0 && qk_baggage_has(t))
+        rc = qk_baggage_pass(t, &tm->baggage);
     if (rc == 0 && !take_slot(t->act, tm))
         rc = QK_ENOMEMORY;
     if (rc < 0) {
@@ -247,6 +252,8 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
     msg->ticker = tm;
     msg->request = tm->request;
     msg->sender = "timer";
+    if (tm->baggage != NULL)
+        msg->baggage = qk_baggage_ref(tm->baggage);
     msg->request_id = tm->request_id;
     msg->sent_ns = w->now_ns;
     uint32_t timeout_ms =

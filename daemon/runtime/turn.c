@@ -321,6 +321,9 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->suspended_once = t->watched = t->cancelled = false;
     t->chain = msg != NULL ? msg->chain : NULL;
     t->chain_len = msg != NULL ? msg->chain_len : 0;
+    t->baggage = msg != NULL ? msg->baggage : NULL;
+    t->passes = NULL;
+    t->span = 0;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->state = NULL;
@@ -366,6 +369,8 @@ static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
     struct qk_turn_state *t = &fiber->turn;
     if (qk_unlikely(t->pendings != NULL))
         qk_call_abandon_all(t);
+    if (qk_unlikely(qk_baggage_has(t)))
+        qk_baggage_leave(t);
     qk_arena_reset(&t->arena);
     atomic_store_explicit(&t->act->fiber, NULL, memory_order_relaxed);
     qk_fiber_put(w, fiber);

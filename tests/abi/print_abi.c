@@ -96,6 +96,8 @@ static void print_services(void)
     MEMBER(struct qk_host, timer_cancel);
     MEMBER(struct qk_host, state);
     MEMBER(struct qk_host, offload);
+    MEMBER(struct qk_host, context);
+    MEMBER(struct qk_host, set_context);
 }
 
 static void print_values(void)

@@ -6,7 +6,28 @@
 #include "base/limits.h"
 #include "gateway/envelope.h"
 #include "wire/check.h"
+#include "wire/context.h"
 #include <quark/status.h>
+
+static void compare_contexts(const struct qk_envelope *e, const Quark__Wire__Context *pb)
+{
+    struct qk_context_reader r = {e->context, e->context + e->context_len};
+    struct qk_context_item item;
+    size_t n = 0, parent_len = 0;
+    HOLDS(pb != NULL || e->context_len == 0);
+    while (qk_context_next(&r, &item) > 0) {
+        if (item.kind == QK_CONTEXT_PARENT) {
+            parent_len = item.value_len;
+            continue;
+        }
+        HOLDS(n < pb->n_entries);
+        HOLDS(item.name_len == strlen(pb->entries[n]->name) && item.value_len == strlen(pb->entries[n]->value));
+        HOLDS(memcmp(item.name, pb->entries[n]->name, item.name_len) == 0);
+        HOLDS(memcmp(item.value, pb->entries[n]->value, item.value_len) == 0);
+        n++;
+    }
+    HOLDS(pb == NULL || (n == pb->n_entries && parent_len == strlen(pb->traceparent)));
+}
 
 static void compare(const struct qk_envelope *e, const Quark__Wire__Envelope *pb)
 {
@@ -21,6 +42,7 @@ static void compare(const struct qk_envelope *e, const Quark__Wire__Envelope *pb
         HOLDS(e->timeout_ms == c->timeout_ms && (e->one_way != 0) == c->one_way && e->request_id == c->request_id);
         HOLDS(e->bytes_len == c->key.len && memcmp(e->bytes_len > 0 ? (const void *)e->bytes : "",
                                                    c->key.len > 0 ? (const void *)c->key.data : "", c->key.len) == 0);
+        compare_contexts(e, c->context);
     } else if (e->kind == QK_ENVELOPE_CANCEL) {
         HOLDS(e->id == pb->cancel->id);
     } else {

@@ -194,6 +194,8 @@ struct qk_host {
     int (*timer_cancel)(qk_turn *t, uint64_t id);
     int (*state)(qk_turn *t, uint32_t operation);
     int (*offload)(qk_turn *t, void (*fn)(void *arg), void *arg);
+    const char *(*context)(qk_turn *t, const char *name);
+    int (*set_context)(qk_turn *t, const char *name, const char *value);
 };
 
 #ifdef __cplusplus

@@ -139,6 +139,44 @@ static inline uint64_t qk_request_id(qk_turn *t)
     return t->host->request_id(t);
 }
 
+/**
+ * An entry of the context that this turn works in, NULL when there is none: what a client or a caller has set, and what
+ * this turn has set itself. It travels with every call, send and timer that is made on the way. Valid until the turn
+ * sets another entry or ends. The names `correlation-id`, `tracestate` and `traceparent` mean what they do elsewhere;
+ * of the last see qk_traceparent().
+ */
+static inline const char *qk_context(qk_turn *t, const char *name)
+{
+    return t->host->context(t, name);
+}
+
+/**
+ * Sets an entry of the context for the calls, sends and timers that this turn makes from here on; `value` NULL takes it
+ * out. Whoever called this turn does not see it.
+ *
+ * @param name 1 to 64 of a-z, 0-9, '-', '_' and '.'
+ * @param value UTF-8 without control characters; of `traceparent` one as W3C Trace Context has it
+ * @return 0; QK_EINVALID, QK_ETOOBIG (more than 32 entries, or 4,096 bytes of names and values), QK_ENOMEMORY; text in
+ *         qk_error(), and the context as it was
+ */
+static inline int qk_set_context(qk_turn *t, const char *name, const char *value)
+{
+    return t->host->set_context(t, name, value);
+}
+
+/** This turn as a span of its trace, to be the parent of others: 00-<trace>-<span>-<flags>; NULL when the request is
+ *  not traced. Valid until the turn ends. */
+static inline const char *qk_traceparent(qk_turn *t)
+{
+    return t->host->context(t, "traceparent");
+}
+
+/** The correlation id that came with the request; NULL when it has none. */
+static inline const char *qk_correlation_id(qk_turn *t)
+{
+    return t->host->context(t, "correlation-id");
+}
+
 /** A pointer of the author's own for each activation, NULL at first; what it points to is released in on_deactivate. */
 static inline void **qk_local(qk_turn *t)
 {

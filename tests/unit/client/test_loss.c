@@ -179,7 +179,7 @@ static const struct {
     const char *text;
 } breaches[] = {
     {"\0\0\0\0\0\0\0\0", 8, "frame of 0 and 0 bytes"},
-    {"\x01\x10\0\0\0\0\0\0", 8, "frame of 4097"},
+    {"\x01\x20\0\0\0\0\0\0", 8, "frame of 8193"},
     {"\x01\0\0\0\x01\0\x40\0", 8, "frame of 1 and 4194305"},
     {"\xff\xff\xff\xff\xff\xff\xff\xff", 8, "frame of"},
     {"SSH-2.0-OpenSSH", 15, "is that a silo's socket?"},

@@ -101,7 +101,7 @@ size_t peer_frame(uint8_t *to, const Quark__Wire__Envelope *envelope, const void
 static void send_envelope(struct peer *p, const Quark__Wire__Envelope *envelope, const void *payload,
                           size_t payload_len)
 {
-    uint8_t *frame = malloc(FRAME_HEAD + 4096 + payload_len);
+    uint8_t *frame = malloc(FRAME_HEAD + 8192 + payload_len);
     if (frame == NULL)
         ck_abort_msg("out of memory");
     size_t n = peer_frame(frame, envelope, payload, payload_len);
@@ -172,7 +172,7 @@ bool peer_receive(struct peer *p, struct peer_frame *ret_frame)
     if (!fill(p, FRAME_HEAD))
         return false;
     size_t n = get32(p->in), payload = get32(p->in + 4);
-    if (n > 4096 || payload > 4 << 20)
+    if (n > 8192 || payload > 4 << 20)
         ck_abort_msg("a frame out of bounds");
     if (!fill(p, FRAME_HEAD + n + payload))
         return false;

@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "gateway/envelope.h"
 #include "wire/check.h"
+#include "wire/context.h"
 #include <quark/status.h>
 
 static uint64_t rng = 88172645463325252ull;
@@ -19,6 +20,7 @@ static uint32_t next(uint32_t below)
     return (uint32_t)((rng >> 11) % below);
 }
 
+/* With a context where the id is odd. */
 static size_t pack_call(uint8_t *to, uint64_t id, const char *key)
 {
     Quark__Wire__Envelope e = QUARK__WIRE__ENVELOPE__INIT;
@@ -31,6 +33,15 @@ static size_t pack_call(uint8_t *to, uint64_t id, const char *key)
     call.timeout_ms = 4000000000u;
     call.one_way = true;
     call.request_id = UINT64_MAX;
+    Quark__Wire__Context context = QUARK__WIRE__CONTEXT__INIT;
+    Quark__Wire__ContextEntry entry = QUARK__WIRE__CONTEXT_ENTRY__INIT, *entries[] = {&entry};
+    context.traceparent = "00-1";
+    context.n_entries = 1;
+    context.entries = entries;
+    entry.name = "tenant";
+    entry.value = "7";
+    if (id % 2 == 1)
+        call.context = &context;
     e.body_case = QUARK__WIRE__ENVELOPE__BODY_CALL;
     e.call = &call;
     return quark__wire__envelope__pack(&e, to);
@@ -51,6 +62,18 @@ START_TEST(test_envelope_reads_a_call)
     ck_assert_uint_eq(e.request_id, UINT64_MAX);
     ck_assert_uint_eq(e.bytes_len, 5);
     ck_assert_mem_eq(e.bytes, "alice", 5);
+    ck_assert_uint_eq(e.context_len, 0);
+    n = pack_call(bytes, 7, "alice");
+    ck_assert_int_eq(qk_envelope_parse(bytes, n, &e), 0);
+    ck_assert_uint_eq(e.context_len, 19);
+    ck_assert_mem_eq(e.context,
+                     "\x0a\x04"
+                     "00-1"
+                     "\x12\x0b\x0a\x06"
+                     "tenant"
+                     "\x12\x01"
+                     "7",
+                     19);
 }
 END_TEST
 
@@ -107,6 +130,34 @@ START_TEST(test_envelope_bounds_its_size)
 }
 END_TEST
 
+static void compare_contexts(const Quark__Wire__Context *m, const struct qk_envelope *e)
+{
+    struct qk_context_reader r = {e->context, e->context + e->context_len};
+    struct qk_context_item item;
+    const char *parent = "";
+    size_t parent_len = 0, n = 0;
+    if (m == NULL) {
+        ck_assert_uint_eq(e->context_len, 0);
+        return;
+    }
+    while (qk_context_next(&r, &item) > 0) {
+        if (item.kind == QK_CONTEXT_PARENT) {
+            parent = item.value;
+            parent_len = item.value_len;
+            continue;
+        }
+        ck_assert_uint_lt(n, m->n_entries);
+        ck_assert_uint_eq(strlen(m->entries[n]->name), item.name_len);
+        ck_assert_mem_eq(m->entries[n]->name, item.name, item.name_len);
+        ck_assert_uint_eq(strlen(m->entries[n]->value), item.value_len);
+        ck_assert_mem_eq(m->entries[n]->value, item.value, item.value_len);
+        n++;
+    }
+    ck_assert_uint_eq(n, m->n_entries);
+    ck_assert_uint_eq(strlen(m->traceparent), parent_len);
+    ck_assert_mem_eq(m->traceparent, parent, parent_len);
+}
+
 /* What the reader takes the checker takes too, and the generated code reads the same out of it. */
 static bool compare_with_generated(const uint8_t *bytes, size_t n)
 {
@@ -133,6 +184,7 @@ static bool compare_with_generated(const uint8_t *bytes, size_t n)
         ck_assert_uint_eq(m->call->key.len, e.bytes_len);
         if (e.bytes_len != 0)
             ck_assert_mem_eq(m->call->key.data, e.bytes, e.bytes_len);
+        compare_contexts(m->call->context, &e);
         break;
     case QK_ENVELOPE_ADMIN:
         ck_assert_uint_eq(m->admin->id, e.id);
