@@ -142,6 +142,10 @@ static int read_options(int argc, char **argv, uint64_t mask, bool stop_at_word,
             return unknown_option(err, word, args->command, mask);
         if (id == QK_OPT_SOCKET && *optarg == '\0')
             return usage_error(err, "QK0403", "option `--socket` does not take an empty path", NULL, NULL);
+        if (id == QK_OPT_META && args->n_metas == QK_COMMAND_METAS_MAX)
+            return usage_error(err, "QK0403", "option `--meta` is given more than 32 times", NULL, NULL);
+        if (id == QK_OPT_META)
+            args->metas[args->n_metas++] = optarg;
         args->options[id] = qk_options[id].argument != NULL ? optarg : "";
     }
 }

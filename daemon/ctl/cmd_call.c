@@ -178,11 +178,38 @@ static int print_reply(struct qk_ctl *ctl, const struct call *call, const struct
     return qk_print_json(ctl, message, call->schema, qk_ctl_has(ctl, QK_OPT_JSON) ? QK_JSON_COMPACT : QK_JSON_FIT);
 }
 
+/* Sets what the command line says of the context. */
+static int set_context(struct qk_ctl *ctl)
+{
+    const char *parent = ctl->args.options[QK_OPT_TRACEPARENT];
+    for (unsigned i = 0; i < ctl->args.n_metas; i++) {
+        const char *given = ctl->args.metas[i], *equals = strchr(given, '=');
+        if (equals == NULL)
+            return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL,
+                               "write --meta NAME=VALUE, for example --meta tenant=7",
+                               "`%.100s` is not an entry of a context", given);
+        char *name = qk_arena_alloc(&ctl->arena, (size_t)(equals - given) + 1);
+        if (name == NULL)
+            return qk_ctl_fail(ctl, QK_EXIT_FAILED, NULL, NULL, NULL, "out of memory");
+        memcpy(name, given, (size_t)(equals - given));
+        name[equals - given] = '\0';
+        if (qk_client_set_context(ctl->client, name, equals + 1) < 0)
+            return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", qk_client_error(ctl->client), NULL,
+                               "`%.100s` can't be an entry of the context", given);
+    }
+    if (parent != NULL && qk_client_set_context(ctl->client, "traceparent", parent) < 0)
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", qk_client_error(ctl->client), NULL,
+                           "`%.100s` is no traceparent", parent);
+    return QK_EXIT_OK;
+}
+
 static int make_call(struct qk_ctl *ctl, const struct call *call)
 {
     uint8_t *bytes;
     size_t size;
     int rc = make_request(ctl, call, &bytes, &size);
+    if (rc == QK_EXIT_OK)
+        rc = set_context(ctl);
     if (rc != QK_EXIT_OK)
         return rc;
     struct qk_call_target target = {

@@ -30,6 +30,8 @@ struct qk_ctl;
     X(DELAY, "delay", 'd', "TIME", "time between two measurements; default 1s")                                        \
     X(SORT, "sort", 'S', "COL", "order by this column, largest first")                                                 \
     X(FILTER, "filter", 'f', "TEXT", "only types whose name begins so")                                                \
+    X(META, "meta", 'm', "NAME=VALUE", "an entry of the call's context; may be given several times")                   \
+    X(TRACEPARENT, "traceparent", 'P', "PARENT", "the span that the call belongs to, as W3C Trace Context has it")     \
     X(DIR, "dir", 'C', "DIR", "write the project to this directory; default: its name, here")                          \
     X(TEMPLATE, "template", 'T', "NAME", "start from this template; default: counter")
 
@@ -70,7 +72,8 @@ struct qk_example {
     const char *text;
 };
 
-#define QK_COMMAND_ARGS_MAX 4
+#define QK_COMMAND_ARGS_MAX  4
+#define QK_COMMAND_METAS_MAX 32
 
 struct qk_command {
     const char *name;
@@ -94,8 +97,10 @@ const struct qk_command *qk_command_find(const char *name);
 
 /* A parsed command line. The strings are those of argv. */
 struct qk_args {
-    const struct qk_command *command;  /* NULL: none was named */
-    const char *options[QK_OPT_COUNT]; /* NULL: not given; "" for a flag */
+    const struct qk_command *command;        /* NULL: none was named */
+    const char *options[QK_OPT_COUNT];       /* NULL: not given; "" for a flag */
+    const char *metas[QK_COMMAND_METAS_MAX]; /* every value of --meta */
+    unsigned n_metas;
     const char *argv[QK_COMMAND_ARGS_MAX];
     unsigned argc;
 };

@@ -60,6 +60,8 @@ static void destroy(struct qk_client *client)
     qk_calls_finish(&client->calls);
     qk_buffer_finish(&client->in);
     qk_buffer_finish(&client->out);
+    qk_client_context_finish(&client->context);
+    qk_client_context_finish(&client->next_context);
     free(client->socket_path);
     free(client->name);
     free(client);

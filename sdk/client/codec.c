@@ -61,11 +61,13 @@ static size_t varint_size(uint64_t v)
     return (size_t)(63 - __builtin_clzll(v | 1)) / 7 + 1;
 }
 
-size_t qk_codec_call(uint8_t *at, uint64_t id, const struct qk_call_target *target, uint32_t timeout_ms, size_t payload)
+size_t qk_codec_call(uint8_t *at, uint64_t id, const struct qk_call_target *target, uint32_t timeout_ms,
+                     const uint8_t *context, size_t context_len, size_t payload)
 {
     uint32_t key_len = target->ref.key_len;
     size_t body = 1 + varint_size(id) + 9 + 5 + 1 + varint_size(key_len) + key_len +
-                  (timeout_ms != 0 ? 1 + varint_size(timeout_ms) : 0) + (target->one_way ? 2 : 0);
+                  (timeout_ms != 0 ? 1 + varint_size(timeout_ms) : 0) + (target->one_way ? 2 : 0) +
+                  (context_len != 0 ? 1 + varint_size(context_len) + context_len : 0);
     uint8_t *to = put_head(at, CALL, body, payload);
     to = put_varint(put_tag(to, 1, VARINT), id);
     to = put_tag(to, 2, FIXED64);
@@ -75,6 +77,8 @@ size_t qk_codec_call(uint8_t *at, uint64_t id, const struct qk_call_target *targ
     to = put_bytes(to, 4, target->ref.key, key_len);
     to = put_number(to, 5, timeout_ms);
     to = put_number(to, 6, target->one_way);
+    if (context_len != 0)
+        to = put_bytes(to, 8, context, context_len);
     return (size_t)(to - at);
 }
 

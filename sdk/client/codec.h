@@ -16,16 +16,16 @@
 
 #define QK_FRAME_HEAD 8 /* bytes of the two sizes */
 
-/* No frame that is written here takes more bytes before its payload. */
-#define QK_CODEC_HEAD_MAX (QK_FRAME_HEAD + QK_KEY_MAX + 64)
+/* No frame that is written here takes more bytes before its payload, but for the context. */
+#define QK_CODEC_HEAD_MAX (QK_FRAME_HEAD + QK_KEY_MAX + 68)
 
 /* The name in a Hello is cut to this. */
 #define QK_CODEC_NAME_MAX 128
 
-/* Writes the sizes and the envelope at `at`, where QK_CODEC_HEAD_MAX bytes are free; how many were written. The
- * payload follows them. */
+/* Writes the sizes and the envelope at `at`, where QK_CODEC_HEAD_MAX bytes are free, and as many as the context has;
+ * how many were written. The payload follows them. The context is a packed quark.wire.Context, or empty. */
 size_t qk_codec_call(uint8_t *at, uint64_t id, const struct qk_call_target *target, uint32_t timeout_ms,
-                     size_t payload);
+                     const uint8_t *context, size_t context_len, size_t payload);
 size_t qk_codec_admin(uint8_t *at, uint64_t id, size_t payload);
 size_t qk_codec_cancel(uint8_t *at, uint64_t id);
 size_t qk_codec_hello(uint8_t *at, const char *name);

@@ -247,11 +247,19 @@ int qk_client_start(struct qk_client *client, const struct qk_call_target *targe
     static const struct qk_call_target admin = {.ref = {"admin", 5}};
     if (client->doomed)
         return qk_client_refuse(client, QK_ECANCELLED, "the client is being destroyed");
-    int rc = be_connected(client, false);
+    size_t context_len = 0;
+    uint8_t context[QK_CONTEXT_PACKED_MAX];
+    int rc = 0;
+    if (target != NULL && client->context.n + client->next_context.n != 0) {
+        rc = qk_client_context_pack(client, context, &context_len);
+        qk_client_context_finish(&client->next_context);
+    }
+    if (rc >= 0)
+        rc = be_connected(client, false);
     if (rc >= 0)
         rc = check_target(client, target != NULL ? target : &admin, size);
     if (rc >= 0)
-        rc = check_room(client, QK_CODEC_HEAD_MAX + size);
+        rc = check_room(client, QK_CODEC_HEAD_MAX + context_len + size);
     if (rc < 0)
         return rc;
     if (timeout_ms == 0)
@@ -261,7 +269,7 @@ int qk_client_start(struct qk_client *client, const struct qk_call_target *targe
         return qk_client_refuse(client, -ENOMEM, "no memory for a further call");
     struct qk_client_buffer *out = &client->out;
     uint8_t *frame = out->bytes + out->end;
-    size_t head = target != NULL ? qk_codec_call(frame, call->id, target, timeout_ms, size)
+    size_t head = target != NULL ? qk_codec_call(frame, call->id, target, timeout_ms, context, context_len, size)
                                  : qk_codec_admin(frame, call->id, size);
     out->end += head + size;
     client->queued += head + size;

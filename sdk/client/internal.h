@@ -3,8 +3,8 @@
  * What the files of the client library share: the client, its buffers and its table of calls.
  *
  * client.c is the front and ask.c what generated proxies use; drive.c moves a client on; connect.c makes connections,
- * conn.c has their bytes, codec.c their frames; calls.c keeps the calls in flight. A client belongs to one thread at a
- * time; nothing here locks.
+ * conn.c has their bytes, codec.c their frames, context.c what travels along; calls.c keeps the calls in flight. A
+ * client belongs to one thread at a time; nothing here locks.
  */
 #ifndef QK_CLIENT_INTERNAL_H
 #define QK_CLIENT_INTERNAL_H
@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/wheel.h"
 #include "codec.h"
+#include "wire/context.h"
 #include <quark/client.h>
 
 #define QK_CLIENT_FLUSH_BYTES   (64 << 10)  /* so many bytes that wait are written at once */
@@ -65,6 +66,12 @@ struct qk_client_buffer {
     size_t capacity;
 };
 
+/* Entries by name, the traceparent among them. */
+struct qk_client_context {
+    unsigned n;
+    struct qk_client_entry *entries[QK_CONTEXT_ENTRIES_MAX + 1];
+};
+
 struct qk_client {
     struct qk_client_options options;
     char *socket_path;
@@ -90,6 +97,9 @@ struct qk_client {
     uint32_t back_off_ms; /* 0: the last attempt succeeded */
     int failed_status;
     uint64_t jitter;
+
+    struct qk_client_context context;      /* of every call */
+    struct qk_client_context next_context; /* of the next one */
 
     bool entered;       /* a function that runs callbacks is at work */
     uint32_t callbacks; /* callbacks that are running */
@@ -186,6 +196,14 @@ int qk_client_be_connected(struct qk_client *client);
 
 /* Ends the connection, and every call in flight with `status` and `text`. */
 void qk_client_lose(struct qk_client *client, int status, const char *text);
+
+/* context.c */
+
+void qk_client_context_finish(struct qk_client_context *context);
+
+/* Writes the context of the next call, QK_CONTEXT_PACKED_MAX bytes at most. 0, or QK_ETOOBIG: both parts together pass
+ * the bounds. */
+int qk_client_context_pack(struct qk_client *client, uint8_t *to, size_t *ret_size);
 
 /* client.c */
 

@@ -120,6 +120,21 @@ const char *qk_status_name(int status);
 /** One sentence about a status code; never NULL. Any thread. */
 const char *qk_status_text(int status);
 
+/**
+ * Sets an entry of the context of every call that this client begins from now on; `value` NULL takes it out. A context
+ * travels with the call and with everything that is done for it; a handler reads it with qk_context().
+ *
+ * @param name 1 to 64 of a-z, 0-9, '-', '_' and '.'. `correlation-id`, `traceparent` and `tracestate` mean what they do
+ *             elsewhere
+ * @param value UTF-8 without control characters; copied
+ * @return 0; QK_EINVALID, QK_ETOOBIG (more than 32 entries, or 4,096 bytes of names and values), -ENOMEM; text in
+ *         qk_client_error(), and the context as it was
+ */
+int qk_client_set_context(struct qk_client *client, const char *name, const char *value);
+
+/** The same for the next call only, whichever function begins it, in place of the client's entry of that name. */
+int qk_client_add_context(struct qk_client *client, const char *name, const char *value);
+
 /* What generated client proxies use. */
 
 /** Packs `request`, calls, unpacks into a message made with malloc (`ret_reply`, NULL where not wanted; free it with

@@ -8,6 +8,8 @@
 #include <string.h>
 #include "internal.h"
 
+#define PARENT "00-0123456789abcdef0123456789abcdef-00000000000000aa-01"
+
 static struct silo silo;
 static struct qk_client *client;
 static struct frame frame;
@@ -60,6 +62,66 @@ START_TEST(test_calls_wait_for_the_reply)
     ck_assert_int_eq(qk_client_call(client, &target, NULL, 0, NULL), 0);
     ck_assert_int_eq(qk_client_admin(client, (const uint8_t *)"status", 6, 0, &reply), 0);
     ck_assert_mem_eq(reply.data, "status", 6);
+}
+END_TEST
+
+/* The context of the next call, which must have one. */
+static void expect_context(const char *parent, const char *text)
+{
+    char got[512] = "";
+    size_t n = 0;
+    ck_assert(silo_read(silo.fd, &frame));
+    const Quark__Wire__Context *c = frame.envelope->call->context;
+    for (size_t i = 0; c != NULL && i < c->n_entries; i++)
+        n += (size_t)snprintf(got + n, sizeof(got) - n, "%s=%s;", c->entries[i]->name, c->entries[i]->value);
+    ck_assert_str_eq(got, text);
+    ck_assert_str_eq(c != NULL ? c->traceparent : "", parent);
+    frame_free(&frame);
+}
+
+START_TEST(test_calls_carry_context)
+{
+    struct seen seen = {0};
+    ck_assert_int_eq(qk_client_set_context(client, "tenant", "7"), 0);
+    ck_assert_int_eq(qk_client_set_context(client, "correlation-id", "c"), 0);
+    ck_assert_int_eq(qk_client_add_context(client, "tenant", "8"), 0);
+    ck_assert_int_eq(qk_client_add_context(client, "traceparent", PARENT), 0);
+    begin(client, "a", &seen);
+    begin(client, "b", &seen);
+    ck_assert_int_eq(qk_client_set_context(client, "tenant", NULL), 0);
+    begin(client, "c", &seen);
+    ck_assert_int_eq(qk_client_set_context(client, "correlation-id", NULL), 0);
+    begin(client, "d", &seen);
+    poll_now(client);
+    expect_context(PARENT, "tenant=8;correlation-id=c;");
+    expect_context("", "tenant=7;correlation-id=c;");
+    expect_context("", "correlation-id=c;");
+    expect_context("", "");
+}
+END_TEST
+
+START_TEST(test_calls_bound_context)
+{
+    char name[16], value[QK_CONTEXT_BYTES_MAX + 1];
+    struct qk_call_target target = target_of("a");
+    ck_assert_int_eq(qk_client_set_context(client, "Tenant", "7"), QK_EINVALID);
+    ck_assert_int_eq(qk_client_set_context(client, "traceparent", "7"), QK_EINVALID);
+    ck_assert_str_eq(qk_client_error(client), QK_CONTEXT_WRONG_PARENT);
+    ck_assert_int_eq(qk_client_set_context(client, NULL, "7"), QK_EINVALID);
+    ck_assert_int_eq(qk_client_add_context(client, "tenant", NULL), QK_EINVALID);
+    for (int i = 0; i < QK_CONTEXT_ENTRIES_MAX; i++) {
+        snprintf(name, sizeof(name), "e%d", i);
+        ck_assert_int_eq(qk_client_set_context(client, name, ""), 0);
+    }
+    ck_assert_int_eq(qk_client_set_context(client, "more", ""), QK_ETOOBIG);
+    ck_assert_int_eq(qk_client_set_context(client, "traceparent", PARENT), 0);
+    ck_assert_int_eq(qk_client_add_context(client, "more", ""), 0);
+    ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), QK_ETOOBIG);
+    ck_assert_int_eq(qk_client_begin(client, &target, NULL, 0, NULL, NULL), 0); /* that one is through */
+    memset(value, 'v', sizeof(value));
+    value[QK_CONTEXT_BYTES_MAX] = '\0';
+    ck_assert_int_eq(qk_client_add_context(client, "x", value), QK_ETOOBIG);
+    ck_assert_int_eq(qk_client_add_context(client, "x", value + 1), 0);
 }
 END_TEST
 
@@ -532,6 +594,8 @@ int main(void)
     TCase *tc = tcase_create("step by step");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_calls_say_what_they_ask);
+    tcase_add_test(tc, test_calls_carry_context);
+    tcase_add_test(tc, test_calls_bound_context);
     tcase_add_test(tc, test_calls_replies_in_any_order);
     tcase_add_test(tc, test_calls_errors_have_texts);
     tcase_add_test(tc, test_calls_longest_text);

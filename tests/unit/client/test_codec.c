@@ -8,6 +8,7 @@
 #include <wire.pb-c.h>
 #include "base/limits.h"
 #include "wire/check.h"
+#include "wire/context.h"
 
 static Quark__Wire__Envelope *parse(const uint8_t *frame, size_t n, size_t payload)
 {
@@ -30,7 +31,7 @@ static void check_call(uint64_t id, uint32_t key_len, uint32_t timeout_ms, bool 
         .ref = {key, key_len},
         .one_way = one_way,
     };
-    size_t n = qk_codec_call(frame, id, &target, timeout_ms, 77);
+    size_t n = qk_codec_call(frame, id, &target, timeout_ms, NULL, 0, 77);
     ck_assert_uint_le(n, QK_CODEC_HEAD_MAX);
     Quark__Wire__Envelope *e = parse(frame, n, 77);
     ck_assert_int_eq(e->body_case, QUARK__WIRE__ENVELOPE__BODY_CALL);
@@ -57,6 +58,32 @@ START_TEST(test_codec_writes_calls_that_protobuf_reads)
         }
     }
     check_call(UINT64_MAX, QK_KEY_MAX, UINT32_MAX, true);
+}
+END_TEST
+
+START_TEST(test_codec_writes_contexts_that_protobuf_reads)
+{
+    static const size_t lengths[] = {0, 1, 100, 119, 120, 121, 127, 128, 3000, 4000};
+    uint8_t *frame = malloc(QK_CODEC_HEAD_MAX + QK_CONTEXT_PACKED_MAX), context[QK_CONTEXT_PACKED_MAX];
+    char value[4001];
+    struct qk_call_target target = {.type_id = 1, .method_id = 2, .ref = {"key", 3}};
+    memset(value, 'v', sizeof(value));
+    for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
+        uint8_t *end = qk_context_put_parent(context, value, 55);
+        ck_assert_uint_eq((size_t)(end - context), qk_context_parent_size(55));
+        end = qk_context_put_entry(end, "name", 4, value, lengths[i]);
+        ck_assert_uint_eq((size_t)(end - context), qk_context_parent_size(55) + qk_context_entry_size(4, lengths[i]));
+        size_t n = qk_codec_call(frame, 7, &target, 5, context, (size_t)(end - context), 77);
+        ck_assert_uint_le(n, QK_CODEC_HEAD_MAX + (size_t)(end - context));
+        Quark__Wire__Envelope *e = parse(frame, n, 77);
+        ck_assert_uint_eq(strlen(e->call->context->traceparent), 55);
+        ck_assert_uint_eq(e->call->context->n_entries, 1);
+        ck_assert_str_eq(e->call->context->entries[0]->name, "name");
+        ck_assert_uint_eq(strlen(e->call->context->entries[0]->value), lengths[i]);
+        ck_assert_uint_eq(quark__wire__envelope__get_packed_size(e), n - QK_FRAME_HEAD);
+        quark__wire__envelope__free_unpacked(e, NULL);
+    }
+    free(frame);
 }
 END_TEST
 
@@ -259,6 +286,7 @@ int main(void)
     Suite *suite = suite_create("client codec");
     TCase *tc = tcase_create("codec");
     tcase_add_test(tc, test_codec_writes_calls_that_protobuf_reads);
+    tcase_add_test(tc, test_codec_writes_contexts_that_protobuf_reads);
     tcase_add_test(tc, test_codec_writes_the_other_frames);
     tcase_add_test(tc, test_codec_reads_what_protobuf_writes);
     tcase_add_test(tc, test_codec_accepts_nothing_that_the_check_refuses);

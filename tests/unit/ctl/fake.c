@@ -74,6 +74,15 @@ int qk_client_call(struct qk_client *client, const struct qk_call_target *target
     return fake.reply.status;
 }
 
+int qk_client_set_context(struct qk_client *client, const char *name, const char *value)
+{
+    (void)client;
+    size_t n = strlen(fake.context);
+    if (fake.context_status == 0)
+        snprintf(fake.context + n, sizeof(fake.context) - n, "%s=%s;", name, value);
+    return fake.context_status;
+}
+
 /* The actor type that every test has. */
 static int answer_schema(const Quark__Admin__SchemaRequest *request, Quark__Admin__AdminReply *reply,
                          struct qk_client *client, struct qk_reply *ret_reply)

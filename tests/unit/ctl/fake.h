@@ -19,7 +19,9 @@ struct fake {
     uint8_t request[256]; /* of the last call */
     size_t request_size;
     unsigned calls;
-    char socket[256]; /* that was connected to */
+    int context_status; /* of qk_client_set_context() */
+    char context[512];  /* set for all calls: NAME=VALUE; each */
+    char socket[256];   /* that was connected to */
 };
 extern struct fake fake;
 

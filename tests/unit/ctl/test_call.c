@@ -25,6 +25,27 @@ START_TEST(test_call_sends_the_request)
 }
 END_TEST
 
+START_TEST(test_call_sets_the_context)
+{
+    fake.reply = (struct qk_reply){.text = "", .data = (const uint8_t *)"\x08\x05", .size = 2};
+    expect_run(0, "{\"value\": 5}\n", "", "call", "every/a", "Do", "--meta", "tenant=7", "-m", "x=a=b", "--traceparent",
+               "00-1");
+    ck_assert_str_eq(fake.context, "tenant=7;x=a=b;traceparent=00-1;");
+    fake.calls = 0;
+    expect_run(2, "",
+               "error[QK0403]: `tenant` is not an entry of a context\n"
+               "     = help: write --meta NAME=VALUE, for example --meta tenant=7\n",
+               "call", "every/a", "Do", "--meta", "tenant");
+    fake.context_status = QK_EINVALID;
+    fake.error = "why not";
+    expect_run(2, "", "error[QK0403]: `t=7` can't be an entry of the context\n     = note: why not\n", "call",
+               "every/a", "Do", "--meta", "t=7");
+    expect_run(2, "", "error[QK0403]: `00` is no traceparent\n     = note: why not\n", "call", "every/a", "Do",
+               "--traceparent", "00");
+    ck_assert_uint_eq(fake.calls, 0);
+}
+END_TEST
+
 START_TEST(test_call_forms_of_the_reply)
 {
     fake.reply = (struct qk_reply){.text = "", .data = (const uint8_t *)"\x08\x05", .size = 2};
@@ -159,6 +180,7 @@ int main(void)
     TCase *tc = tcase_create("call");
     tcase_add_checked_fixture(tc, fake_setup, NULL);
     tcase_add_test(tc, test_call_sends_the_request);
+    tcase_add_test(tc, test_call_sets_the_context);
     tcase_add_test(tc, test_call_forms_of_the_reply);
     tcase_add_test(tc, test_call_mistakes_reach_no_actor);
     tcase_add_test(tc, test_call_failures_say_who_and_what_to_do);

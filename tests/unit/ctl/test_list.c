@@ -232,7 +232,7 @@ START_TEST(test_list_completion)
     expect_run(0, "Do\n", "", "__complete", "3", "quarkctl", "call", "every/a", "");
     expect_run(0, "every\n", "", "__complete", "4", "quarkctl", "types", "--socket", "/x", "");
     ck_assert_str_eq(fake.socket, "/x");
-    expect_run(0, "--timeout\n", "", "__complete", "2", "quarkctl", "call", "--t");
+    expect_run(0, "--timeout\n", "", "__complete", "2", "quarkctl", "call", "--ti");
     expect_run(0, "key,type\nkey,turns\n", "", "__complete", "3", "quarkctl", "actors", "-o", "key,t");
     expect_run(0, "", "", "__complete", "2", "quarkctl", "nonsense", "");
     expect_run(0, "", "", "__complete", "9", "quarkctl");
