@@ -143,13 +143,23 @@ static void fill_status(struct qk_table *table, const Quark__Admin__StatusReply 
     add_figure(table, "pid", "%u", s->pid);
     add_figure(table, "socket", "%s", s->socket);
     add_figure(table, "workers", "%u", s->workers);
-    add_figure(table, "memory", "%s", qk_print_bytes(s->memory_bytes, buf));
+    char budget[32];
+    if (s->memory_budget != 0)
+        add_figure(table, "memory", "%s of %s (%s)", qk_print_bytes(s->memory_bytes, buf),
+                   qk_print_bytes(s->memory_budget, budget), s->memory_state);
+    else
+        add_figure(table, "memory", "%s", qk_print_bytes(s->memory_bytes, buf));
     add_figure(table, "actors", "%" PRIu64, s->activations);
     add_figure(table, "turns", "%" PRIu64, s->turns);
     add_figure(table, "failed", "%" PRIu64, s->failures);
     add_figure(table, "long turns", "%" PRIu64, s->long_turns);
     add_figure(table, "clients", "%u", s->clients);
     add_figure(table, "calls", "%" PRIu64 " (%" PRIu64 " in flight)", s->calls_in, s->in_flight);
+    add_figure(table, "offloaded", "%u running, %u waiting, %" PRIu64 " refused", s->offload_running,
+               s->offload_waiting, s->offload_refused);
+    if (s->refused != 0 || s->collected != 0)
+        add_figure(table, "overload", "%" PRIu64 " calls refused, %" PRIu64 " actors ended for memory", s->refused,
+                   s->collected);
     add_figure(table, "plugins", "%u loaded, %u refused", s->plugins, s->plugins_refused);
     for (size_t i = 0; i < s->n_config_files; i++)
         add_figure(table, "configured by", "%s", s->config_files[i]);

@@ -15,6 +15,7 @@
 #define QK_H(n)   ((int64_t)(n)*3600 * 1000000000)
 #define QK_KIB(n) ((int64_t)(n)*1024)
 #define QK_MIB(n) ((int64_t)(n)*1024 * 1024)
+#define QK_GIB(n) ((int64_t)(n)*1024 * 1024 * 1024)
 
 #define QK_SOCKET_PATH_MAX 107 /* bytes: what sockaddr_un holds, with its zero */
 

@@ -8,6 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 #include "main/dev.h"
+#include "main/machine.h"
+
+#define MEMORY_PERCENT 80 /* of what the machine allows, where the configuration says nothing */
 
 static int set_origin(struct qk_value *value, const char *option)
 {
@@ -135,6 +138,9 @@ static void fill_in(struct qk_settings *s)
     s->silo.fiber_stack_bytes = whole_pages(c->values[QK_KEY_RUNTIME_STACK_SIZE].number);
     s->silo.activations_max = (uint64_t)c->values[QK_KEY_RUNTIME_ACTIVATIONS_MAX].number;
     s->silo.spin_ns = c->values[QK_KEY_RUNTIME_SPIN].number;
+    s->silo.memory_budget = (uint64_t)c->values[QK_KEY_RUNTIME_MEMORY].number;
+    if (s->silo.memory_budget == 0)
+        s->silo.memory_budget = qk_machine_memory("") / 100 * MEMORY_PERCENT;
     s->silo.offload_threads = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_THREADS].number;
     s->silo.offload_queue = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_QUEUE].number;
     s->silo.long_turn_ms = milliseconds(c, QK_KEY_RUNTIME_LONG_TURN);

@@ -60,6 +60,7 @@ static struct qk_act *take_memory(struct qk_worker *w)
         w->act_slabs = slab;
     }
     act = &slab->acts[slab->used++];
+    qk_count(&w->acts_made, 1);
     atomic_store_explicit(&act->phase, QK_PHASE_FREE, memory_order_relaxed);
     return act;
 }
@@ -155,12 +156,20 @@ struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const
     struct qk_shard *shard = shard_of(w->rt, hash);
     qk_spin_lock(&shard->lock);
     act = qk_table_find(shard, type, key, key_len, hash);
-    if (act == NULL && make)
+    if (act == NULL && make && atomic_load_explicit(&w->rt->memory, memory_order_relaxed) == QK_MEMORY_PLENTY)
         act = insert(w, shard, type, key, key_len, hash);
     qk_spin_unlock(&shard->lock);
     if (act != NULL)
         *place = act;
     return act;
+}
+
+const char *qk_act_refusal(struct qk_worker *w)
+{
+    qk_count(&w->refused, 1);
+    return atomic_load_explicit(&w->rt->memory, memory_order_relaxed) != QK_MEMORY_PLENTY
+               ? "the silo is short of memory (runtime.memory) and activates no further actors for now"
+               : "the silo has no memory for another activation";
 }
 
 /* What waits in a mailbox that was just closed, oldest first, and how much that is. Ticks end with the activation, so

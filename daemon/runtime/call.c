@@ -155,7 +155,7 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
         struct qk_worker *w = t->worker;
         struct qk_act *act = qk_act_locate(w, msg->type, to.key, to.key_len, true);
         if (act == NULL)
-            return refuse(t, QK_ENOMEMORY, "the silo has no memory for another activation");
+            return refuse(t, QK_ENOMEMORY, qk_act_refusal(w));
         if (msg->kind == QK_MSG_CALL && qk_unlikely(qk_chain_has(msg, act)) && !qk_chain_may_return(msg, act))
             return refuse_return(t, msg, act);
         msg->target = act->hash;

@@ -94,6 +94,12 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
         refuse(w, frame, QK_EUNAVAILABLE, "the silo stops");
         return;
     }
+    if (qk_unlikely(atomic_load_explicit(&rt->memory, memory_order_relaxed) == QK_MEMORY_FULL)) {
+        qk_count(&w->refused, 1);
+        refuse(w, frame, QK_EOVERLOADED,
+               "the silo is short of memory (runtime.memory) and takes no calls from outside for now");
+        return;
+    }
     struct qk_rt_type *type = qk_types_find(&rt->types, frame->type_id);
     const struct qk_rt_method *method = type != NULL ? qk_type_method(type, frame->method_id) : NULL;
     if (method == NULL) {

@@ -272,6 +272,9 @@ void qk_act_move(struct qk_act *act, enum qk_phase to);
 struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
                              bool make);
 
+/* Counts a call that got none, and says why. */
+const char *qk_act_refusal(struct qk_worker *w);
+
 /*
  * Takes an activation out of the table and closes its mailbox. What waits in it comes back, oldest first; or, if
  * `successor` is asked for and something waits, goes into a new activation that takes the old one's place in the same
@@ -599,6 +602,8 @@ struct qk_worker {
     struct qk_act *retired_last;
     int64_t sweep_ns; /* when to look for idle activations next */
     uint32_t sweep_shard;
+    uint32_t collect_number; /* of the request that the worker knows */
+    uint32_t collect_shards; /* that it still has to go through for it */
     uint32_t rng;
     uint64_t spans;    /* generator of span ids */
     uint64_t n_fibers; /* made */
@@ -630,6 +635,8 @@ struct qk_worker {
     _Atomic uint64_t parks;
     _Atomic uint64_t wakes;
     _Atomic uint64_t frames_in;
+    _Atomic uint64_t refused;   /* calls, for want of memory */
+    _Atomic uint64_t acts_made; /* activations' memory, used or not */
     _Atomic uint64_t turn_number;
     _Atomic(struct qk_act *) turn_act;
     _Atomic(const char *) turn_method;
@@ -666,6 +673,13 @@ struct qk_runtime {
     struct qk_act *queue_head; /* what the rings had no room for */
     struct qk_act *queue_tail;
     _Atomic uint32_t queue_count;
+    atomic_uint memory;          /* enum qk_memory_level */
+    atomic_uint collect_number;  /* of the request to collect */
+    atomic_uint collect_workers; /* that have not gone through their shards for it */
+    _Atomic uint32_t collect_age_ms;
+    _Atomic int64_t collect_left; /* activations that it may still claim */
+    _Atomic uint64_t collect_claimed;
+    _Atomic uint64_t collected;
     _Atomic uint64_t watch_seen; /* epoch of the watching thread */
     struct qk_watched *watched;
     _Atomic uint64_t long_turns;
@@ -725,6 +739,9 @@ void qk_fiber_pool_finish(struct qk_worker *w);
 /* Looks for idle activations if it is time; when the runtime stops and the worker has nothing else to do (`rests`),
  * claims every one that rests. True if it claimed any. */
 bool qk_idle_sweep(struct qk_worker *w, bool rests);
+
+/* Whether the worker has to look for activations to collect. */
+bool qk_idle_must_collect(const struct qk_worker *w);
 void qk_idle_plan(struct qk_worker *w);
 
 /* ---- logging */

@@ -153,6 +153,11 @@ int qk_runtime_destroy(struct qk_runtime *rt)
     return left > INT32_MAX ? INT32_MAX : (int)left;
 }
 
+void qk_runtime_set_memory(struct qk_runtime *rt, enum qk_memory_level level)
+{
+    atomic_store(&rt->memory, level);
+}
+
 void qk_runtime_drain(struct qk_runtime *rt)
 {
     unsigned running = QK_RUNTIME_RUNNING;

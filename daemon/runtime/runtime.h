@@ -138,6 +138,22 @@ struct qk_turn_here {
 };
 bool qk_runtime_turn_here(const void *address, struct qk_turn_here *ret_here);
 
+/* How much memory there is, as the owner finds it. */
+enum qk_memory_level {
+    QK_MEMORY_PLENTY = 0,
+    QK_MEMORY_SHORT = 1, /* a call to an actor that is not active is refused with QK_ENOMEMORY; the others go on */
+    QK_MEMORY_FULL = 2,  /* and every call from outside with QK_EOVERLOADED */
+};
+/* Any thread. */
+void qk_runtime_set_memory(struct qk_runtime *rt, enum qk_memory_level level);
+
+/* Begins to end the activations that have rested for age_ms or longer, `max` of them at most. False while the last such
+ * request is still at work, or while the runtime stops. Any thread. */
+bool qk_runtime_collect(struct qk_runtime *rt, uint32_t age_ms, uint64_t max);
+
+/* How many activations the last request has begun to end, and whether it is through with it. Any thread. */
+bool qk_runtime_collected(const struct qk_runtime *rt, uint64_t *ret_claimed);
+
 enum qk_runtime_phase {
     QK_RUNTIME_RUNNING = 0,
     QK_RUNTIME_DRAINING = 1, /* refuses new calls from outside with QK_EUNAVAILABLE; calls between actors go on */
@@ -206,6 +222,9 @@ struct qk_runtime_stats {
     uint64_t frames_in;
     uint64_t fibers_suspended;
     uint64_t long_turns;
+    uint64_t spare_bytes; /* memory that the runtime holds for activations to come */
+    uint64_t collected;   /* activations ended because memory was short */
+    uint64_t refused;     /* calls refused because of memory */
 };
 void qk_runtime_stats(const struct qk_runtime *rt, struct qk_runtime_stats *ret_stats);
 

@@ -88,14 +88,20 @@ void qk_runtime_stats(const struct qk_runtime *rt, struct qk_runtime_stats *ret_
     int64_t activations = atomic_load(&r->activations);
     *ret_stats = (struct qk_runtime_stats){.workers = rt->n_workers,
                                            .activations = activations > 0 ? (uint64_t)activations : 0,
-                                           .long_turns = atomic_load(&r->long_turns)};
+                                           .long_turns = atomic_load(&r->long_turns),
+                                           .collected = atomic_load(&r->collected)};
+    uint64_t made = 0;
     for (uint32_t i = 0; i < rt->n_workers; i++) {
         struct qk_worker *w = rt->workers[i];
         ret_stats->turns += atomic_load(&w->turns);
         ret_stats->failures += atomic_load(&w->failures);
         ret_stats->frames_in += atomic_load(&w->frames_in);
         ret_stats->fibers_suspended += atomic_load(&w->n_suspended);
+        ret_stats->refused += atomic_load(&w->refused);
+        made += atomic_load(&w->acts_made);
     }
+    if (made > ret_stats->activations)
+        ret_stats->spare_bytes = (made - ret_stats->activations) * sizeof(struct qk_act);
 }
 
 uint64_t qk_runtime_busy(const struct qk_runtime *rt)

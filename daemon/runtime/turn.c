@@ -191,7 +191,7 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
     if (pushed == QK_PUSH_FULL)
         qk_msg_fail(w, msg, QK_EOVERLOADED, "the actor's mailbox is full");
     else
-        qk_msg_fail(w, msg, QK_ENOMEMORY, "the silo has no memory for another activation");
+        qk_msg_fail(w, msg, QK_ENOMEMORY, qk_act_refusal(w));
 }
 
 /* ---- the reply */

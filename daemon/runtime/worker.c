@@ -401,7 +401,7 @@ static bool has_work(const struct qk_worker *w)
     if (atomic_load(&((struct qk_runtime *)rt)->queue_count) != 0 ||
         atomic_load(&((struct qk_runtime *)rt)->posted) != NULL)
         return true;
-    return qk_queue_depth(v) > 0 || qk_queue_called_depth(v) > 0 || qk_queue_can_steal(v);
+    return qk_queue_depth(v) > 0 || qk_queue_called_depth(v) > 0 || qk_queue_can_steal(v) || qk_idle_must_collect(v);
 }
 
 /* Takes over what another worker has in its queue; it runs next. */

@@ -87,18 +87,6 @@ static char *copy_string(struct build *b, const char *text)
 
 /* ---- status */
 
-static uint64_t resident_bytes(void)
-{
-    unsigned long long total, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%llu %llu", &total, &resident) != 2)
-        resident = 0;
-    fclose(f);
-    return resident * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 static const char *state_name(struct qk_silo *silo)
 {
     switch ((enum qk_silo_state)atomic_load(&silo->state)) {
@@ -120,6 +108,7 @@ static Quark__Admin__StatusReply *build_status(struct build *b)
     struct qk_silo_status status;
     struct qk_runtime_stats rt;
     struct qk_gateway_stats gw;
+    struct qk_crew_stats crew;
     qk_silo_get_status(silo, &status);
     qk_runtime_stats(silo->rt, &rt);
     qk_gateway_get_stats(silo->gw, &gw);
@@ -136,7 +125,16 @@ static Quark__Admin__StatusReply *build_status(struct build *b)
     r->clients = gw.clients;
     r->plugins = status.plugins;
     r->plugins_refused = status.plugins_refused;
-    r->memory_bytes = resident_bytes();
+    int64_t resident = qk_memory_resident();
+    r->memory_bytes = resident > 0 ? (uint64_t)resident : 0;
+    r->memory_budget = silo->memory.budget;
+    r->memory_state = copy_string(b, qk_memory_name(&silo->memory));
+    r->collected = rt.collected;
+    r->refused = rt.refused;
+    qk_crew_get_stats(silo->crew, &crew);
+    r->offload_running = crew.running;
+    r->offload_waiting = crew.waiting;
+    r->offload_refused = crew.refused;
     r->in_flight = gw.in_flight;
     r->socket = copy_string(b, silo->socket_path);
     r->long_turns = rt.long_turns;

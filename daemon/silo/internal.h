@@ -14,6 +14,7 @@
 #include "plugin/plugins.h"
 #include "runtime/runtime.h"
 #include "silo/lines.h"
+#include "silo/memory.h"
 #include "silo/crew.h"
 #include "silo/silo.h"
 
@@ -54,6 +55,7 @@ struct qk_silo {
     struct qk_lines *lines;
     struct qk_runtime *rt;
     struct qk_crew *crew;
+    struct qk_memory memory;
     struct qk_gateway *gw;
     struct qk_plugins *plugins;
     struct qk_watch *plugins_watch;

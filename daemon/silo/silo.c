@@ -218,6 +218,9 @@ static int make_parts(struct qk_silo *silo, const struct qk_silo_config *config,
     if ((rc = qk_crew_create(config->offload_threads, config->offload_queue, &silo->crew)) < 0 ||
         (rc = make_runtime(silo, config)) < 0)
         return fail(reason, rc, "the runtime can't be made");
+    rc = qk_memory_init(&silo->memory, silo->control, silo->rt, config->memory_measure, config->memory_arg);
+    if (rc < 0)
+        return fail(reason, rc, "the silo's timers can't be made");
     /* The socket first: that it is taken should be known before any plugin's code runs. */
     if ((rc = make_gateway(silo, config, reason)) < 0)
         return rc;
@@ -235,6 +238,7 @@ static int free_parts(struct qk_silo *silo)
     qk_watch_destroy(silo->plugins_watch);
     qk_timer_destroy(silo->watch_timer);
     qk_timer_destroy(silo->stop_timer);
+    qk_memory_finish(&silo->memory);
     qk_loop_unpost(silo->control, &silo->admin_task);
     qk_crew_destroy(silo->crew);
     left += qk_runtime_destroy(silo->rt);
@@ -280,6 +284,7 @@ int qk_silo_start(const struct qk_silo_config *config, struct qk_loop *control, 
         return rc;
     }
     atomic_store(&silo->state, QK_SILO_RUNNING);
+    qk_memory_set_budget(&silo->memory, config->memory_budget);
     qk_silo_watch(silo);
     *ret_silo = silo;
     return 0;
@@ -306,6 +311,7 @@ void qk_silo_apply(struct qk_silo *silo, const struct qk_silo_config *config, st
     struct qk_plugins_changes changes = {0};
     silo->long_turn_ms = config->long_turn_ms;
     silo->drain_ms = config->drain_ms;
+    qk_memory_set_budget(&silo->memory, config->memory_budget);
     if (qk_gateway_set_access(silo->gw, &access, config->clients_max) < 0)
         qk_log_write(QK_LOG_ERROR, NULL, NULL, "who may call was not changed: out of memory");
     qk_plugins_scan(silo->plugins, &changes);

@@ -43,6 +43,9 @@ struct qk_silo_config {
     uint32_t long_turn_ms; /* a turn that holds its thread longer is reported */
     uint32_t drain_ms;     /* how long a stop waits for what runs */
     uint32_t clients_max;
+    uint64_t memory_budget;               /* bytes that the process may use; 0: no bound */
+    int64_t (*memory_measure)(void *arg); /* bytes in use; NULL: what is resident (tests give their own) */
+    void *memory_arg;
     uint32_t offload_threads;        /* for what actors offload */
     uint32_t offload_queue;          /* jobs that may wait for one of them */
     const char *const *config_files; /* that were read, for the status; ends with NULL, or is NULL */
@@ -71,8 +74,8 @@ int qk_silo_destroy(struct qk_silo *silo);
 struct qk_plugin;
 int qk_silo_add_plugin(struct qk_silo *silo, const struct qk_plugin *plugin, char *ret_text, size_t text_size);
 
-/* Puts those keys of a new configuration in force that can be (long_turn_ms, drain_ms, clients_max, who may call), and
- * looks for new plugins. How many plugins were loaded and refused comes back. */
+/* Puts those keys of a new configuration in force that can be (long_turn_ms, drain_ms, memory_budget, clients_max, who
+ * may call), and looks for new plugins. How many plugins were loaded and refused comes back. */
 struct qk_silo_reload {
     uint32_t plugins_loaded;
     uint32_t plugins_refused;

@@ -50,6 +50,7 @@ static void begin_stopping(struct qk_silo *silo, int64_t now_ns)
     for (uint32_t i = 0; i < silo->n_started; i++)
         silo->workers[i].stop_ns = now_ns;
     atomic_store(&silo->state, QK_SILO_STOPPING);
+    qk_memory_end(&silo->memory);
     qk_runtime_stop(silo->rt, silo->stop_ns);
 }
 

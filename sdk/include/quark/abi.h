@@ -77,7 +77,7 @@ enum qk_placement {
 };
 
 enum qk_deactivate_reason {
-    QK_DEACTIVATE_IDLE = 1,      /**< not called for the type's idle age */
+    QK_DEACTIVATE_IDLE = 1,      /**< not called for the type's idle age, or for long while memory is short */
     QK_DEACTIVATE_REQUESTED = 2, /**< the actor or an administrator asked for it */
     QK_DEACTIVATE_SHUTDOWN = 3,  /**< the silo stops */
 };
