@@ -200,16 +200,17 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
 {
     if (qk_unlikely(to.key == NULL || to.key_len == 0 || to.key_len > QK_KEY_MAX))
         return refuse(t, QK_EINVALID, "a key has 1 to 512 bytes");
-    struct qk_rt_type *type = qk_types_find(&t->worker->rt->types, m->type_id);
-    const struct qk_rt_method *method = type != NULL ? qk_type_method(type, m->id) : NULL;
-    if (qk_unlikely(method == NULL))
+    const struct qk_target *target = qk_types_target(t->worker, m);
+    if (qk_unlikely(target == NULL))
         return refuse(t, QK_ENOTFOUND,
-                      type == NULL ? "no plugin that is loaded has this actor type"
-                                   : "the loaded version of this actor type has no such method");
+                      qk_types_find(&t->worker->rt->types, m->type_id) == NULL
+                          ? "no plugin that is loaded has this actor type"
+                          : "the loaded version of this actor type has no such method");
+    const struct qk_rt_method *method = target->method;
     size_t request_size = round16(m->request->sizeof_message);
     size_t reply_size = kind == QK_MSG_CALL ? round16(method->desc->reply->sizeof_message) : 0;
     const struct qk_act *self = t->act;
-    size_t name_len = strlen(self->type->desc->name);
+    size_t name_len = self->type->name_len;
     unsigned chain_len = kind == QK_MSG_CALL ? t->chain_len + 1u : 0;
     if (qk_unlikely(chain_len > QK_CHAIN_MAX))
         return refuse(t, QK_ETOOBIG, "the call chain is longer than 64 actors that wait for one another");
@@ -218,11 +219,10 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
         qk_msg_create(t->worker, kind, request_size + reply_size + chain_size + name_len + self->key_len + 2);
     if (msg == NULL)
         return refuse(t, QK_ENOMEMORY, "out of memory");
-    msg->type = type;
+    msg->type = target->type;
     msg->method = method;
     msg->called = m;
-    msg->foreign = m->request != method->desc->request && (!qk_types_same_layout(m->request, method->desc->request) ||
-                                                           !qk_types_same_layout(m->reply, method->desc->reply));
+    msg->foreign = target->foreign;
     uint8_t *extra = qk_msg_extra(msg);
     int rc = copy_request(msg, m, request, extra);
     if (qk_unlikely(rc < 0)) {

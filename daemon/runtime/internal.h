@@ -70,6 +70,7 @@ struct qk_rt_type {
     uint32_t mailbox_max;
     uint32_t idle_ms;
     uint32_t state_size;
+    uint32_t name_len;
     bool interleaves; /* some method may: its activations stay with one worker */
     bool stored;
     bool begins;  /* a new activation has something to do before its first message */
@@ -88,6 +89,19 @@ struct qk_types {
 
 int qk_types_init(struct qk_types *types);
 void qk_types_finish(struct qk_types *types);
+
+/* Where the calls of a method go, as a worker has found it before. */
+struct qk_target {
+    const struct qk_method *called; /* the caller's */
+    struct qk_rt_type *type;
+    const struct qk_rt_method *method;
+    bool foreign; /* the caller's structs are of another layout */
+};
+
+#define QK_TARGETS 64 /* remembered by a worker; a power of two */
+
+/* NULL when no loaded plugin has the type or the method. The worker's thread; not to be kept across a suspension. */
+const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m);
 
 /* NULL when there is no such type. Any thread. */
 struct qk_rt_type *qk_types_find(const struct qk_types *types, uint64_t id);
@@ -609,6 +623,7 @@ struct qk_worker {
     uint64_t n_fibers; /* made */
     int64_t polled_ns;
     struct qk_act **cache;
+    struct qk_target targets[QK_TARGETS];
     struct qk_type_counts *counts; /* by the type's index */
     struct qk_stacks *stacks;
     void *act_slabs;

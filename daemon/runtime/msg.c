@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t class_bytes[QK_MSG_CLASSES] = {320, 512, 1024, 2048, 4096};
+static const uint32_t class_bytes[QK_MSG_CLASSES] = {320, 384, 512, 1024, 4096};
 
 #define LARGE      QK_MSG_CLASSES /* from malloc */
 #define SLAB_BYTES (64 * 1024)

@@ -143,6 +143,7 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
     d = type->desc = &type->copy;
     type->plugin = plugin;
     type->id = d->id;
+    type->name_len = (uint32_t)strlen(d->name);
     type->mailbox_max = d->mailbox_max != 0 ? d->mailbox_max : rt->config.mailbox_max;
     type->idle_ms = d->idle_ms != 0 ? d->idle_ms : rt->config.idle_ms;
     type->stored = d->store != NULL && d->state != NULL;
@@ -237,6 +238,23 @@ int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin,
     int rc = add_all(rt, plugin, text, text_size);
     pthread_mutex_unlock(&rt->types.lock);
     return rc;
+}
+
+const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m)
+{
+    struct qk_target *target = &w->targets[m->id % QK_TARGETS];
+    /* Types stay once they are there, so only what was not found is looked for again. */
+    if (qk_likely(target->called == m))
+        return target;
+    struct qk_rt_type *type = qk_types_find(&w->rt->types, m->type_id);
+    const struct qk_rt_method *method = type != NULL ? qk_type_method(type, m->id) : NULL;
+    if (method == NULL)
+        return NULL;
+    *target = (struct qk_target){.called = m, .type = type, .method = method};
+    target->foreign =
+        m->request != method->desc->request && (!qk_types_same_layout(m->request, method->desc->request) ||
+                                                !qk_types_same_layout(m->reply, method->desc->reply));
+    return target;
 }
 
 /* Pairs of descriptors that were compared, in a table that is never emptied; a full neighbourhood only costs a
