@@ -13,12 +13,14 @@ import tempfile
 
 # Which folders a folder may include headers of, beside itself and the public headers. A single header may be named.
 # The longest matching entry speaks for a file; tests may include whatever they test.
-LIBRARIES = ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime", "daemon/plugin", "daemon/gateway"]
+LIBRARIES = ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime", "daemon/plugin", "daemon/gateway",
+             "daemon/store"]
 ARROWS = {
     "daemon/base": [],
     "daemon/loop": ["daemon/base"],
     "daemon/wire": ["daemon/base"],
     "daemon/runtime": ["daemon/base", "daemon/wire"],
+    "daemon/store": ["daemon/base"],
     "daemon/plugin": ["daemon/base", "daemon/wire", "daemon/runtime"],
     "daemon/gateway": ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime/port.h"],
     "daemon/silo": LIBRARIES,
@@ -36,6 +38,7 @@ ARROWS = {
 # Where headers from outside may stand: a pattern of the included name, and the folders.
 WALLS = [
     (r"event2/|event\.h$|evhttp\.h$", ["daemon/loop", "daemon/gateway", "tests"]),
+    (r"sqlite3\.h$", ["daemon/store", "tests"]),
     (r"libconfig\.h$", ["daemon/main", "tests"]),
     (r"dlfcn\.h$", ["daemon/plugin", "tests"]),
     (r"yyjson\.h$", ["sdk/schema", "daemon/ctl", "tests"]),
@@ -47,7 +50,7 @@ WALLS = [
     (r"sys/(socket|un|epoll|timerfd)\.h$",
      ["daemon/loop", "daemon/gateway", "daemon/main", "daemon/ctl", "sdk/client", "plugins", "tests"]),
     (r"(sys/)?(time|fcntl|poll)\.h$",
-     ["daemon/base", "daemon/loop", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk",
+     ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk",
       "plugins", "tests"]),
     (r".*\.pb-c\.h$",
      ["daemon/wire", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk", "plugins", "tests"]),
