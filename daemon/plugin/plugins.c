@@ -32,6 +32,9 @@ int qk_plugins_create(const struct qk_plugins_config *config, struct qk_plugins 
     set->runtime = config->runtime;
     set->wall_ms = config->wall_ms;
     set->clock_arg = config->clock_arg;
+    set->admit = config->admit;
+    set->withdraw = config->withdraw;
+    set->admit_arg = config->admit_arg;
     set->user = geteuid();
     int rc = copy_dirs(set, config->dirs);
     if (rc == 0) {

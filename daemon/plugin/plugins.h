@@ -22,6 +22,11 @@ struct qk_plugins_config {
     const char *const *dirs; /* absolute paths, the list ends with NULL; one that is missing is no error */
     int64_t (*wall_ms)(void *arg);
     void *clock_arg;
+    /* Asked before the types of a plugin are registered: 0, or a negative status with a code of base/errors/plugin.def
+     * and the reason. `withdraw` follows when the runtime then does not take the types. NULL: nobody is asked. */
+    int (*admit)(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size);
+    void (*withdraw)(void *arg);
+    void *admit_arg;
 };
 
 enum qk_plugin_state {

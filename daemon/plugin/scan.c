@@ -97,6 +97,19 @@ static int read_note(int copy, size_t size, struct qk_plugin_entry *entry, struc
     return rc;
 }
 
+/* Takes the types into the runtime, when the rest of the silo has nothing against them. */
+static int enrol(const struct qk_plugins *set, const struct qk_loaded *loaded, struct qk_refusal *refusal)
+{
+    char text[QK_REFUSAL_TEXT_MAX] = "";
+    const char *code = QK_PLUGIN_DAMAGED;
+    if (set->admit != NULL && set->admit(set->admit_arg, loaded->plugin, &code, text, sizeof(text)) < 0)
+        return qk_refuse(refusal, code, "%s", text);
+    int rc = qk_load_register(loaded, set->runtime, refusal);
+    if (rc < 0 && set->withdraw != NULL)
+        set->withdraw(set->admit_arg);
+    return rc;
+}
+
 static int load_file(struct qk_plugins *set, const struct scanned_dir *dir, const char *name,
                      struct qk_plugin_entry *entry, struct qk_refusal *refusal)
 {
@@ -119,7 +132,7 @@ static int load_file(struct qk_plugins *set, const struct scanned_dir *dir, cons
     rc = qk_load(copy, size, entry->path, &entry->note, &entry->loaded, refusal);
     if (rc < 0)
         return rc;
-    rc = qk_load_register(&entry->loaded, set->runtime, refusal);
+    rc = enrol(set, &entry->loaded, refusal);
     if (rc < 0)
         qk_unload(&entry->loaded);
     return rc;

@@ -27,6 +27,9 @@ struct qk_plugins {
     struct qk_runtime *runtime;
     int64_t (*wall_ms)(void *arg);
     void *clock_arg;
+    int (*admit)(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size);
+    void (*withdraw)(void *arg);
+    void *admit_arg;
     struct qk_dirwatch *watch; /* NULL: changes can't be watched */
     uid_t user;                /* whose files are trusted besides root's */
     unsigned n_dirs;
