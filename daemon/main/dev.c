@@ -95,7 +95,8 @@ static int make_user_dir(struct qk_report *report, const char *variable, const c
 }
 
 /* The paths go through the same reading as a file's, so that they get the same checks. */
-static int write_config(struct qk_config *config, const char *socket_dir, const char *plugins, struct qk_report *report)
+static int write_config(struct qk_config *config, const char *socket_dir, const char *plugins, const char *state,
+                        struct qk_report *report)
 {
     char *text = NULL;
     size_t size;
@@ -109,6 +110,10 @@ static int write_config(struct qk_config *config, const char *socket_dir, const 
     fputs("; };\nplugins = { directories = ", to);
     char *list[] = {(char *)plugins, NULL};
     qk_value_write(to, QK_KEY_PATHS, &(struct qk_value){.list = list, .n_list = 1});
+    fputs("; };\nstores = { sqlite_path = ", to);
+    char state_file[PATH_SIZE + sizeof("/state.db")];
+    snprintf(state_file, sizeof(state_file), "%s/state.db", state);
+    qk_value_write(to, QK_KEY_PATH, &(struct qk_value){.text = state_file});
     fputs("; };\nsilo = { drain_timeout = \"5s\"; };\n", to);
     if (fclose(to) != 0) {
         free(text);
@@ -138,7 +143,7 @@ int qk_dev_config(struct qk_report *report, struct qk_config **ret_config)
     rc = qk_config_create(&config);
     if (rc < 0)
         return rc;
-    rc = write_config(config, socket_dir, plugins, report);
+    rc = write_config(config, socket_dir, plugins, state, report);
     if (rc < 0) {
         qk_config_destroy(config);
         return rc;

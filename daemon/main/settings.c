@@ -144,6 +144,8 @@ static void fill_in(struct qk_settings *s)
     s->silo.offload_threads = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_THREADS].number;
     s->silo.offload_queue = (uint32_t)c->values[QK_KEY_RUNTIME_OFFLOAD_QUEUE].number;
     s->silo.long_turn_ms = milliseconds(c, QK_KEY_RUNTIME_LONG_TURN);
+    s->silo.sqlite_path = c->values[QK_KEY_STORES_SQLITE_PATH].text;
+    s->silo.memory_store_bytes = (uint64_t)c->values[QK_KEY_STORES_MEMORY_BYTES].number;
     s->silo.drain_ms = milliseconds(c, QK_KEY_SILO_DRAIN_TIMEOUT);
     s->silo.clients_max = (uint32_t)c->values[QK_KEY_SOCKET_CLIENTS_MAX].number;
 }

@@ -16,6 +16,7 @@
 #include "base/errors.h"
 #include "plugin/file.h"
 #include "plugin/note.h"
+#include "store/store.h"
 
 static void say(const struct qk_config *config, enum qk_key_id id, int element, struct qk_report *report,
                 struct qk_diag diag)
@@ -221,6 +222,20 @@ static void check_socket_dir(const struct qk_config *config, struct qk_report *r
         (struct qk_diag){.warning = volatile_dir, .code = "QK0223", .message = message, .help = help});
 }
 
+/* Looks at the state file; nobody asked for that of the defaults, and without a type that needs it, it is not made. */
+static void check_state_file(const struct qk_config *config, struct qk_report *report)
+{
+    const struct qk_value *value = &config->values[QK_KEY_STORES_SQLITE_PATH];
+    const char *code = NULL;
+    char text[512];
+    int rc = qk_store_check_sqlite(value->text, &code, text, sizeof(text));
+    if (rc == 0 || (rc == -ENOENT && value->file == NULL))
+        return;
+    const struct qk_error *error = qk_error_find(code);
+    say(config, QK_KEY_STORES_SQLITE_PATH, -1, report,
+        (struct qk_diag){.warning = true, .code = code, .message = text, .help = error != NULL ? error->fix : NULL});
+}
+
 void qk_world_check_dirs(const struct qk_config *config, struct qk_report *report)
 {
     for (size_t i = 0; i < config->values[QK_KEY_PLUGINS_DIRECTORIES].n_list; i++)
@@ -230,6 +245,7 @@ void qk_world_check_dirs(const struct qk_config *config, struct qk_report *repor
 void qk_world_check(const struct qk_config *config, struct qk_report *report)
 {
     check_socket_dir(config, report);
+    check_state_file(config, report);
     const struct qk_value *dirs = &config->values[QK_KEY_PLUGINS_DIRECTORIES];
     for (size_t i = 0; i < dirs->n_list; i++)
         check_plugins(dirs->list[i], report);

@@ -17,6 +17,7 @@
 #include "silo/memory.h"
 #include "silo/crew.h"
 #include "silo/silo.h"
+#include "silo/stores.h"
 
 /* What is under way, in this order. */
 enum qk_silo_state {
@@ -58,6 +59,7 @@ struct qk_silo {
     struct qk_memory memory;
     struct qk_gateway *gw;
     struct qk_plugins *plugins;
+    struct qk_stores *stores;
     struct qk_watch *plugins_watch;
     struct qk_silo_worker *workers;
     uint32_t n_workers;

@@ -35,6 +35,7 @@ void qk_silo_config_init(struct qk_silo_config *config)
         .clients_max = gw.clients_max,
         .offload_threads = 16,
         .offload_queue = 1024,
+        .memory_store_bytes = 64u << 20,
     };
 }
 
@@ -53,7 +54,8 @@ static void on_wake(void *arg)
 static void on_deliver(void *arg, struct qk_port_frame *chain)
 {
     struct qk_silo *silo = arg;
-    if (atomic_load_explicit(&silo->deactivating, memory_order_relaxed) != 0)
+    chain = qk_stores_take(silo->stores, chain);
+    if (chain != NULL && atomic_load_explicit(&silo->deactivating, memory_order_relaxed) != 0)
         chain = qk_silo_take_own(silo, chain);
     if (chain != NULL)
         qk_gateway_deliver(silo->gw, chain);
@@ -166,8 +168,10 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     if (getrandom(&rt.seed, sizeof(rt.seed), 0) != (ssize_t)sizeof(rt.seed))
         rt.seed = (uint64_t)qk_clock_now_ns(NULL);
     int rc = qk_runtime_create(&rt, &silo->rt);
-    if (rc == 0)
+    if (rc == 0) {
         qk_crew_set_runtime(silo->crew, silo->rt);
+        qk_stores_set_runtime(silo->stores, silo->rt);
+    }
     return rc;
 }
 
@@ -190,12 +194,25 @@ static int make_gateway(struct qk_silo *silo, const struct qk_silo_config *confi
     return qk_gateway_create(&gw, silo->loop, &silo->gw, reason->code, reason->text, reason->size);
 }
 
+static int on_admit(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size)
+{
+    return qk_stores_admit(((struct qk_silo *)arg)->stores, plugin, ret_code, text, text_size);
+}
+
+static void on_withdraw(void *arg)
+{
+    qk_stores_withdraw(((struct qk_silo *)arg)->stores);
+}
+
 static int make_plugins(struct qk_silo *silo, const struct qk_silo_config *config)
 {
     static const char *const none[] = {NULL};
     struct qk_plugins_config plugins = {.runtime = silo->rt,
                                         .dirs = config->plugin_dirs != NULL ? config->plugin_dirs : none,
-                                        .wall_ms = qk_clock_wall_ms};
+                                        .wall_ms = qk_clock_wall_ms,
+                                        .admit = on_admit,
+                                        .withdraw = on_withdraw,
+                                        .admit_arg = silo};
     struct qk_plugins_changes changes;
     int rc = qk_plugins_create(&plugins, &silo->plugins);
     if (rc < 0)
@@ -215,7 +232,9 @@ static int make_parts(struct qk_silo *silo, const struct qk_silo_config *config,
         (rc = qk_timer_create(silo->control, qk_silo_watch, silo, &silo->watch_timer)) < 0 ||
         (rc = qk_timer_create(silo->control, qk_silo_on_stop_timer, silo, &silo->stop_timer)) < 0)
         return fail(reason, rc, "the silo's loops can't be made");
-    if ((rc = qk_crew_create(config->offload_threads, config->offload_queue, &silo->crew)) < 0 ||
+    const struct qk_stores_config stores = {config->sqlite_path, config->memory_store_bytes};
+    if ((rc = qk_stores_create(&stores, &silo->stores)) < 0 ||
+        (rc = qk_crew_create(config->offload_threads, config->offload_queue, &silo->crew)) < 0 ||
         (rc = make_runtime(silo, config)) < 0)
         return fail(reason, rc, "the runtime can't be made");
     rc = qk_memory_init(&silo->memory, silo->control, silo->rt, config->memory_measure, config->memory_arg);
@@ -241,9 +260,11 @@ static int free_parts(struct qk_silo *silo)
     qk_memory_finish(&silo->memory);
     qk_loop_unpost(silo->control, &silo->admin_task);
     qk_crew_destroy(silo->crew);
+    qk_stores_close(silo->stores); /* the last answers go to the runtime */
     left += qk_runtime_destroy(silo->rt);
     left += qk_gateway_destroy(silo->gw);
     qk_plugins_destroy(silo->plugins);
+    qk_stores_destroy(silo->stores);
     qk_loop_destroy(silo->loop);
     qk_lines_destroy(silo->lines);
     pthread_mutex_destroy(&silo->admin_lock);
@@ -301,7 +322,11 @@ int qk_silo_destroy(struct qk_silo *silo)
 
 int qk_silo_add_plugin(struct qk_silo *silo, const struct qk_plugin *plugin, char *ret_text, size_t text_size)
 {
-    return qk_runtime_add_plugin(silo->rt, plugin, ret_text, text_size);
+    const char *code;
+    int rc = qk_stores_admit(silo->stores, plugin, &code, ret_text, text_size);
+    if (rc == 0 && (rc = qk_runtime_add_plugin(silo->rt, plugin, ret_text, text_size)) < 0)
+        qk_stores_withdraw(silo->stores);
+    return rc;
 }
 
 void qk_silo_apply(struct qk_silo *silo, const struct qk_silo_config *config, struct qk_silo_reload *ret_reload)

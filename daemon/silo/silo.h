@@ -48,6 +48,8 @@ struct qk_silo_config {
     void *memory_arg;
     uint32_t offload_threads;        /* for what actors offload */
     uint32_t offload_queue;          /* jobs that may wait for one of them */
+    const char *sqlite_path;         /* state file of the store "sqlite"; NULL: there is no such store */
+    uint64_t memory_store_bytes;     /* bound of the store "memory" */
     const char *const *config_files; /* that were read, for the status; ends with NULL, or is NULL */
 };
 
