@@ -17,6 +17,8 @@
 #define QK_MAILBOX_LIMIT  16384      /* the largest mailbox that a type may ask for */
 #define QK_TIMERS_MAX     16384      /* timers of one activation */
 #define QK_CHAIN_MAX      64         /* actors that wait for one another in one call chain */
+#define QK_CHILDREN_MAX   16384      /* children of one activation */
+#define QK_WATCHERS_MAX   1024       /* actors that watch one activation */
 
 /* Context that travels with a call. */
 #define QK_CONTEXT_ENTRIES_MAX 32   /* entries: correlation id, tracestate and metadata */

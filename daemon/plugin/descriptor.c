@@ -67,6 +67,12 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
     bool knows_store = type->abi.size >= offsetof(struct qk_type, store) + sizeof(type->store);
     if (knows_store && type->store != NULL && !qk_memory_has_name(memory, type->store))
         return damaged(refusal, "the store of an actor type has no name");
+    bool knows_parents = type->abi.size >= offsetof(struct qk_type, backoff_max_ms) + sizeof(type->backoff_max_ms);
+    if (knows_parents && (!is_function(memory, (uintptr_t)type->on_child_failure, true) ||
+                          !is_function(memory, (uintptr_t)type->on_watched, true)))
+        return damaged(refusal, "a function of an actor type is nowhere");
+    if (knows_parents && (type->directive > QK_ESCALATE || type->strategy > QK_REST_FOR_ONE))
+        return damaged(refusal, "an actor type has a directive or a strategy that does not exist");
     if (type->state != NULL && !qk_messages_add(messages, type->state))
         return damaged(refusal, "too many messages");
     for (uint32_t i = 0; i < type->n_methods; i++) {

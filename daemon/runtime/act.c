@@ -26,20 +26,27 @@ struct act_slab {
 };
 
 /* The moves that an activation may make. */
-static const uint8_t moves[QK_PHASES] = {
-    [QK_PHASE_FREE] = 1 << QK_PHASE_NEW,
-    [QK_PHASE_NEW] = 1 << QK_PHASE_ACTIVATING | 1 << QK_PHASE_LIVE | 1 << QK_PHASE_DEAD,
-    [QK_PHASE_ACTIVATING] = 1 << QK_PHASE_LIVE | 1 << QK_PHASE_DEAD,
-    [QK_PHASE_LIVE] = 1 << QK_PHASE_DEACTIVATING | 1 << QK_PHASE_DEAD,
-    [QK_PHASE_DEACTIVATING] = 1 << QK_PHASE_DEAD,
-    [QK_PHASE_DEAD] = 1 << QK_PHASE_FREE,
+#define TO(phase) (1u << QK_PHASE_##phase)
+static const uint16_t moves[QK_PHASES] = {
+    [QK_PHASE_FREE] = TO(NEW),
+    [QK_PHASE_NEW] = TO(ACTIVATING) | TO(LIVE) | TO(DEAD),
+    [QK_PHASE_ACTIVATING] = TO(LIVE) | TO(FAILED) | TO(DEAD),
+    [QK_PHASE_LIVE] = TO(FAILED) | TO(STOPPING) | TO(DEACTIVATING) | TO(WAITING) | TO(NEW) | TO(DEAD),
+    [QK_PHASE_FAILED] = TO(LIVE) | TO(STOPPING) | TO(DEACTIVATING) | TO(WAITING) | TO(NEW) | TO(DEAD),
+    [QK_PHASE_STOPPING] = TO(DEACTIVATING) | TO(WAITING) | TO(NEW) | TO(DEAD),
+    [QK_PHASE_DEACTIVATING] = TO(WAITING) | TO(NEW) | TO(DEAD),
+    [QK_PHASE_WAITING] = TO(NEW) | TO(DEAD),
+    [QK_PHASE_DEAD] = TO(FREE),
 };
+#undef TO
 
 void qk_act_move(struct qk_act *act, enum qk_phase to)
 {
     enum qk_phase from = atomic_load_explicit(&act->phase, memory_order_relaxed);
-    assert((moves[from] & (1 << to)) != 0);
-    assert(to != QK_PHASE_DEAD || act->batch == NULL || from != QK_PHASE_FREE);
+    assert((moves[from] & (1u << to)) != 0);
+    /* Whatever a phase begins or ends, no turn of the activation is left from before; but for one that fails. */
+    assert(to == QK_PHASE_FAILED || act->n_turns == 0);
+    assert(to != QK_PHASE_FAILED || qk_act_extras(act) != NULL);
     atomic_store_explicit(&act->phase, (uint8_t)to, memory_order_release);
 }
 
@@ -65,6 +72,38 @@ static struct qk_act *take_memory(struct qk_worker *w)
     return act;
 }
 
+static void init_body(struct qk_act *act)
+{
+    const struct qk_rt_type *type = act->type;
+    if (type->desc->state != NULL)
+        type->desc->state->message_init((ProtobufCMessage *)act->body);
+    if (type->stored)
+        memset(act->body + type->state_size - sizeof(uint64_t), 0, sizeof(uint64_t));
+    act->local = NULL;
+}
+
+void qk_act_renew(struct qk_act *act)
+{
+    if (act->type->desc->state != NULL)
+        qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
+    init_body(act);
+}
+
+struct qk_extras *qk_act_need_extras(struct qk_act *act)
+{
+    struct qk_extras *extras = qk_act_extras(act);
+    if (extras != NULL)
+        return extras;
+    struct qk_extras *made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return NULL;
+    if (atomic_compare_exchange_strong_explicit(&act->extras, &extras, made, memory_order_acq_rel,
+                                                memory_order_acquire))
+        return made;
+    free(made); /* another worker was first */
+    return extras;
+}
+
 static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
                                uint64_t hash)
 {
@@ -77,10 +116,6 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
         w->free_acts = act;
         return NULL;
     }
-    if (type->desc->state != NULL)
-        type->desc->state->message_init((ProtobufCMessage *)body);
-    if (type->stored)
-        memset(body + type->state_size - sizeof(uint64_t), 0, sizeof(uint64_t));
     memcpy(body + type->state_size, key, key_len);
     body[type->state_size + key_len] = 0;
     act->batch = act->deferred = NULL;
@@ -88,9 +123,9 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     act->body = body;
     act->hash = hash;
     act->queue_next = NULL;
-    act->local = NULL;
+    init_body(act);
     act->waiters = NULL;
-    act->timers = NULL;
+    atomic_store_explicit(&act->extras, NULL, memory_order_relaxed);
     act->ender = NULL;
     act->key_len = (uint16_t)key_len;
     act->done = 0;
@@ -116,6 +151,12 @@ static void release(struct qk_worker *w, struct qk_act *act)
 {
     if (act->type->desc->state != NULL)
         qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
+    struct qk_extras *extras = qk_act_extras(act);
+    if (qk_unlikely(extras != NULL)) {
+        qk_super_finish(extras);
+        free(extras);
+        atomic_store_explicit(&act->extras, NULL, memory_order_relaxed);
+    }
     free(act->body);
     act->body = NULL;
     qk_act_move(act, QK_PHASE_FREE);
@@ -172,9 +213,21 @@ const char *qk_act_refusal(struct qk_worker *w)
                : "the silo has no memory for another activation";
 }
 
-/* What waits in a mailbox that was just closed, oldest first, and how much that is. Ticks end with the activation, so
- * they come back by themselves. */
-static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count, struct qk_link **ret_ticks)
+struct qk_act *qk_act_by_hash(struct qk_runtime *rt, uint64_t hash)
+{
+    struct qk_shard *shard = shard_of(rt, hash);
+    qk_spin_lock(&shard->lock);
+    uint32_t i = (uint32_t)hash & shard->mask;
+    while (shard->slots[i].act != NULL && shard->slots[i].hash != hash)
+        i = (i + 1) & shard->mask;
+    struct qk_act *act = shard->slots[i].act;
+    qk_spin_unlock(&shard->lock);
+    return act;
+}
+
+/* What waits in a mailbox that was just closed, oldest first, and how much that is. Ticks
+ * and notices end with the activation, so they come back by themselves. */
+static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count, struct qk_link **ret_own)
 {
     struct qk_link *first = act->batch;
     struct qk_link **last = &first;
@@ -182,14 +235,15 @@ static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count, struct
         last = &(*last)->next;
     *last = qk_mailbox_take(&act->mailbox);
     act->batch = NULL;
-    *ret_ticks = NULL;
+    *ret_own = NULL;
     *ret_count = 0;
     for (last = &first; *last != NULL;) {
         struct qk_link *link = *last;
-        if (((struct qk_msg *)link)->kind == QK_MSG_TICK) {
+        uint8_t kind = ((struct qk_msg *)link)->kind;
+        if (kind == QK_MSG_TICK || kind == QK_MSG_NOTICE) {
             *last = link->next;
-            link->next = *ret_ticks;
-            *ret_ticks = link;
+            link->next = *ret_own;
+            *ret_own = link;
         } else {
             last = &link->next;
             (*ret_count)++;
@@ -201,7 +255,7 @@ static struct qk_link *take_rest(struct qk_act *act, uint32_t *ret_count, struct
 struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor)
 {
     struct qk_shard *shard = shard_of(w->rt, act->hash);
-    struct qk_link *ticks;
+    struct qk_link *own;
     uint32_t count;
     qk_timers_end_all(w, act);
     qk_spin_lock(&shard->lock);
@@ -211,7 +265,7 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
     atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_CLOSED, memory_order_acq_rel);
     atomic_fetch_sub_explicit(&w->rt->activations, 1, memory_order_relaxed);
     atomic_fetch_sub_explicit(&w->counts[act->type->index].activations, 1, memory_order_relaxed);
-    struct qk_link *rest = take_rest(act, &count, &ticks);
+    struct qk_link *rest = take_rest(act, &count, &own);
     if (ret_successor != NULL && rest != NULL) {
         struct qk_act *next = insert(w, shard, act->type, qk_act_key(act), act->key_len, act->hash);
         if (next != NULL) {
@@ -222,10 +276,13 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
         *ret_successor = next;
     }
     qk_spin_unlock(&shard->lock);
-    while (ticks != NULL) {
-        struct qk_msg *tick = (struct qk_msg *)ticks;
-        ticks = ticks->next;
-        qk_timers_drop(w, tick);
+    while (own != NULL) {
+        struct qk_msg *msg = (struct qk_msg *)own;
+        own = own->next;
+        if (msg->kind == QK_MSG_TICK)
+            qk_timers_drop(w, msg);
+        else
+            qk_msg_destroy(w, msg);
     }
     return rest;
 }

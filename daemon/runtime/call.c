@@ -266,6 +266,14 @@ static int64_t deadline_for(const struct qk_turn_state *t, const struct qk_metho
     return deadline < t->deadline_ns ? deadline : t->deadline_ns;
 }
 
+/* A turn of an activation that has failed meanwhile ends where it would go back to its author's code. */
+static int leave(struct qk_turn_state *t, int rc)
+{
+    if (qk_unlikely(t->doomed))
+        qk_turn_unwind(t, "another turn of the activation has failed");
+    return rc;
+}
+
 /* ---- calls */
 
 static void link_pending(struct qk_turn_state *t, struct qk_pending *p)
@@ -367,9 +375,9 @@ static int host_call(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
     struct qk_pending p;
     int rc = start_call(t, m, to, timeout_ms, request, &p, true);
     if (qk_unlikely(rc < 0))
-        return rc;
+        return leave(t, rc);
     wait_for_reply(t, &p);
-    return finish_call(t, &p, ret_reply);
+    return leave(t, finish_call(t, &p, ret_reply));
 }
 
 static int host_begin(qk_turn *turn, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
@@ -382,7 +390,7 @@ static int host_begin(qk_turn *turn, const struct qk_method *m, struct qk_ref to
     int rc = start_call(t, m, to, timeout_ms, request, p, false);
     if (rc == 0)
         *ret_pending = p;
-    return rc;
+    return leave(t, rc);
 }
 
 static int host_await(qk_turn *turn, struct qk_pending *p, ProtobufCMessage *ret_reply)
@@ -393,7 +401,7 @@ static int host_await(qk_turn *turn, struct qk_pending *p, ProtobufCMessage *ret
     wait_for_reply(t, p);
     int rc = finish_call(t, p, ret_reply);
     p->fiber = NULL; /* awaited once */
-    return rc;
+    return leave(t, rc);
 }
 
 static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request)
@@ -409,7 +417,7 @@ static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
     rc = post(t, msg, to, false);
     if (qk_unlikely(rc < 0))
         qk_msg_destroy(t->worker, msg);
-    return rc;
+    return leave(t, rc);
 }
 
 void qk_call_abandon_all(struct qk_turn_state *t)
@@ -564,12 +572,12 @@ static int host_timer_cancel(qk_turn *turn, uint64_t id)
 
 static int host_state(qk_turn *turn, uint32_t operation)
 {
-    return qk_state_run(state_of(turn), operation);
+    return leave(state_of(turn), qk_state_run(state_of(turn), operation));
 }
 
 static int host_offload(qk_turn *turn, void (*fn)(void *arg), void *arg)
 {
-    return qk_offload_run(state_of(turn), fn, arg);
+    return leave(state_of(turn), qk_offload_run(state_of(turn), fn, arg));
 }
 
 static uint64_t host_request_id(qk_turn *turn)
@@ -608,7 +616,48 @@ static int host_yield(qk_turn *turn)
         return QK_ECANCELLED;
     qk_worker_yield(t->worker, t->fiber);
     qk_turn_suspend(t->fiber);
-    return 0;
+    return leave(t, 0);
+}
+
+static void host_vpanic(qk_turn *turn, const char *format, va_list args)
+{
+    struct qk_turn_state *t = state_of(turn);
+    char *text = qk_arena_alloc(&t->arena, QK_ERROR_TEXT_MAX + 1);
+    if (text != NULL)
+        vsnprintf(text, QK_ERROR_TEXT_MAX + 1, format, args);
+    qk_turn_unwind(t, text != NULL ? text : "");
+}
+
+static int host_spawn(qk_turn *turn, uint64_t type_id, struct qk_ref child)
+{
+    const char *why;
+    int rc = qk_super_spawn(state_of(turn), type_id, child, &why);
+    return rc < 0 ? refuse(state_of(turn), rc, why) : 0;
+}
+
+static int host_stop_child(qk_turn *turn, uint64_t type_id, struct qk_ref child)
+{
+    int rc = qk_super_stop_child(state_of(turn), type_id, child);
+    return rc < 0 ? refuse(state_of(turn), rc, "that is no child of this activation") : 0;
+}
+
+static int host_children(qk_turn *turn, struct qk_child **ret_children)
+{
+    int rc = qk_super_children(state_of(turn), ret_children);
+    return rc < 0 ? refuse(state_of(turn), rc, "the turn's arena is full") : rc;
+}
+
+static int host_watch(qk_turn *turn, uint64_t type_id, struct qk_ref who)
+{
+    const char *why;
+    int rc = qk_super_watch(state_of(turn), type_id, who, &why);
+    return rc < 0 ? refuse(state_of(turn), rc, why) : 0;
+}
+
+static int host_unwatch(qk_turn *turn, uint64_t type_id, struct qk_ref who)
+{
+    int rc = qk_super_unwatch(state_of(turn), type_id, who);
+    return rc < 0 ? refuse(state_of(turn), rc, "this actor does not watch it") : 0;
 }
 
 static void host_vlog(qk_turn *turn, enum qk_log_level level, const char *format, va_list args)
@@ -649,4 +698,10 @@ const struct qk_host qk_host_table = {
     .offload = host_offload,
     .context = host_context,
     .set_context = host_set_context,
+    .vpanic = host_vpanic,
+    .spawn = host_spawn,
+    .stop_child = host_stop_child,
+    .children = host_children,
+    .watch = host_watch,
+    .unwatch = host_unwatch,
 };

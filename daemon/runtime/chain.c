@@ -64,7 +64,7 @@ void qk_chain_describe(struct qk_runtime *rt, const struct qk_msg *msg, const st
 /* Whether a message may begin a turn while others of the activation wait. */
 static bool may_interleave(const struct qk_act *act, const struct qk_msg *msg)
 {
-    if (act->ending != 0 || msg->kind == QK_MSG_TICK)
+    if (act->ending != 0 || msg->kind == QK_MSG_TICK || msg->kind == QK_MSG_NOTICE)
         return false;
     uint8_t interleave = msg->method->interleave;
     if ((interleave & QK_INTERLEAVE_ALWAYS) != 0)
@@ -75,7 +75,7 @@ static bool may_interleave(const struct qk_act *act, const struct qk_msg *msg)
            atomic_load_explicit(&((struct qk_act *)act)->exclusive, memory_order_relaxed) == 0;
 }
 
-static void defer(struct qk_act *act, struct qk_link *link)
+void qk_chain_defer(struct qk_act *act, struct qk_link *link)
 {
     link->next = NULL;
     if (act->deferred == NULL)
@@ -98,7 +98,7 @@ struct qk_msg *qk_chain_next(struct qk_act *act)
         act->batch = link->next;
         if (act->n_turns == 0 || may_interleave(act, (struct qk_msg *)link))
             return (struct qk_msg *)link;
-        defer(act, link);
+        qk_chain_defer(act, link);
     }
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #ifdef QK_ASAN
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #ifdef QK_TSAN
@@ -146,6 +147,27 @@ void qk_context_switch(struct qk_context *from, struct qk_context *to)
 #ifdef QK_ASAN
     __sanitizer_finish_switch_fiber(from->fake, NULL, NULL);
 #endif
+}
+
+void qk_context_leave(struct qk_context *from, struct qk_context *to)
+{
+#ifdef QK_TSAN
+    __tsan_switch_to_fiber(to->tsan, 0);
+#endif
+#ifdef QK_ASAN
+    __sanitizer_start_switch_fiber(NULL, to->bottom, to->size);
+#endif
+    qk_switch_stack(&from->sp, to->sp, to);
+    __builtin_unreachable();
+}
+
+void qk_context_renew(struct qk_context *context, void *low, void *high, void (*entry)(void *context))
+{
+    qk_context_finish(context);
+#ifdef QK_ASAN
+    __asan_unpoison_memory_region(low, (size_t)((uint8_t *)high - (uint8_t *)low));
+#endif
+    qk_context_make(context, low, high, entry);
 }
 
 void qk_context_begin(struct qk_context *from)

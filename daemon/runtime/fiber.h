@@ -46,6 +46,11 @@ void qk_context_finish(struct qk_context *context);
 /* Saves where the thread stands in `from` and goes on in `to`. Returns when something switches back to `from`. */
 void qk_context_switch(struct qk_context *from, struct qk_context *to);
 
+/* Goes on in `to` and never comes back: what stands on the stack is not run any more. qk_context_renew() then makes the
+ * stack new. */
+void qk_context_leave(struct qk_context *from, struct qk_context *to) __attribute__((noreturn));
+void qk_context_renew(struct qk_context *context, void *low, void *high, void (*entry)(void *context));
+
 /* Called first in a new fiber, with the context it was switched from. */
 void qk_context_begin(struct qk_context *from);
 

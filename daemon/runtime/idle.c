@@ -62,8 +62,18 @@ static bool sweep_shard(struct qk_worker *w, struct qk_shard *shard, enum why wh
     qk_spin_lock(&shard->lock);
     for (uint32_t i = 0; i <= shard->mask; i++) {
         struct qk_act *act = shard->slots[i].act;
-        if (act == NULL || !is_due(w, act, why) || !qk_mailbox_claim(&act->mailbox))
+        if (act == NULL || !is_due(w, act, why))
             continue;
+        if (!qk_mailbox_claim(&act->mailbox)) {
+            /* One that has failed, or waits for its children, may rest with messages. */
+            struct qk_extras *extras = why == WHY_STOP ? qk_act_extras(act) : NULL;
+            if (extras != NULL && !extras->told) {
+                extras->told = true;
+                qk_super_order(w, act, QK_ORDER_SHUTDOWN);
+                claimed++;
+            }
+            continue;
+        }
         act->ending = why == WHY_STOP ? QK_DEACTIVATE_SHUTDOWN : QK_DEACTIVATE_IDLE;
         qk_queue_push(w, act, false);
         claimed++;

@@ -43,6 +43,7 @@ enum qk_deadline_kind {
     QK_DEADLINE_CALL = 0, /* it lies in a qk_msg */
     QK_DEADLINE_ROOM,     /* in a qk_waiter */
     QK_DEADLINE_TICK,     /* in a qk_ticker */
+    QK_DEADLINE_WAKE,     /* in a qk_wake */
 };
 
 /* ---- types (types.c) */
@@ -113,10 +114,11 @@ bool qk_types_same_layout(const ProtobufCMessageDescriptor *a, const ProtobufCMe
 /* ---- messages (msg.c) */
 
 enum qk_msg_kind {
-    QK_MSG_CALL = 1,  /* from an activation that wants the reply */
-    QK_MSG_SEND = 2,  /* from an activation, one way */
-    QK_MSG_FRAME = 3, /* from the port */
-    QK_MSG_TICK = 4,  /* from a timer of the activation */
+    QK_MSG_CALL = 1,   /* from an activation that wants the reply */
+    QK_MSG_SEND = 2,   /* from an activation, one way */
+    QK_MSG_FRAME = 3,  /* from the port */
+    QK_MSG_TICK = 4,   /* from a timer of the activation */
+    QK_MSG_NOTICE = 5, /* of a child's failure, or of what the activation watches */
 };
 
 /* QK_LIFE_RUNNING plus a worker's index: the turn is suspended there, or was once. */
@@ -158,6 +160,7 @@ struct qk_msg {
     union {
         struct qk_pending *pending; /* the caller's; NULL once it does not care. The caller's worker only */
         struct qk_ticker *ticker;   /* of a tick */
+        struct qk_notice *notice;   /* in the block */
     };
     struct qk_deadline deadline; /* in the wheel of `home` */
     const struct qk_rt_method *method;
@@ -213,7 +216,10 @@ enum qk_phase {
     QK_PHASE_NEW,          /* in the table, on_activate not begun */
     QK_PHASE_ACTIVATING,   /* on_activate runs */
     QK_PHASE_LIVE,         /* turns */
+    QK_PHASE_FAILED,       /* has failed, and nobody has yet said what follows */
+    QK_PHASE_STOPPING,     /* will end or begin anew once its children have ended */
     QK_PHASE_DEACTIVATING, /* on_deactivate runs */
+    QK_PHASE_WAITING,      /* begins anew when its back-off is over; nothing is left of its last life */
     QK_PHASE_DEAD,         /* out of the table */
     QK_PHASES,
 };
@@ -226,7 +232,7 @@ struct qk_act {
         struct qk_link **deferred_last;
         uint64_t stamp; /* epoch in which it was retired */
     };
-    struct qk_timers *timers; /* NULL: never had one */
+    _Atomic(struct qk_extras *) extras; /* NULL: never needed any */
     struct qk_rt_type *type;
     uint8_t *body; /* the state, then the key and a zero */
     uint64_t hash;
@@ -246,6 +252,59 @@ struct qk_act {
     uint8_t left;   /* of the budget */
     bool used;      /* by something that keeps it active, since it last rested */
 } QK_CACHE_ALIGNED;
+
+static_assert(sizeof(struct qk_act) == 128, "an activation takes two cache lines");
+
+/* What has to be done with an activation, besides its messages. A mask. */
+enum qk_order {
+    QK_ORDER_ACTIVATE = 1 << 0,
+    QK_ORDER_RESUME = 1 << 1,
+    QK_ORDER_RESTART = 1 << 2,
+    QK_ORDER_STOP = 1 << 3,
+    QK_ORDER_FAIL = 1 << 4, /* a child's failure has become its own */
+    QK_ORDER_LOOK = 1 << 5, /* a child has ended, the parent has, or the back-off is over */
+    QK_ORDER_SHUTDOWN = 1 << 6,
+};
+
+/* What follows on_deactivate. */
+enum qk_goal {
+    QK_GOAL_END = 0, /* what waits goes to the next activation */
+    QK_GOAL_STOP,    /* what waits fails */
+    QK_GOAL_RESTART,
+};
+
+/* What few activations need. Made by whoever needs it first, freed with the activation's memory. */
+struct qk_extras {
+    _Atomic uint32_t orders; /* enum qk_order, left by others */
+    /* The holder's. */
+    uint32_t todo; /* orders taken and not yet carried out */
+    struct qk_timers *timers;
+    char *text; /* why it failed; NULL: no memory for it */
+    int64_t window_ns;
+    int64_t until_ns;  /* the end of its back-off */
+    uint32_t failures; /* since window_ns */
+    int32_t status;
+    uint8_t kind; /* enum qk_failure_kind */
+    uint8_t goal; /* enum qk_goal */
+    bool lived;   /* on_deactivate has to run */
+    bool asked;   /* its parent */
+    /* Under the runtime's super_lock. */
+    bool answered;
+    bool exhausted; /* it may not begin anew any more */
+    bool gone;      /* it has ended, and is not linked any more */
+    bool told;      /* that the silo stops; under the lock of its shard */
+    uint64_t serial;
+    struct qk_act *parent;
+    struct qk_act *prev; /* among the parent's children, the oldest first */
+    struct qk_act *next;
+    struct qk_act *first;
+    struct qk_act *last;
+    uint32_t n_children;
+    uint32_t n_watchers;
+    struct qk_watcher *watchers;
+    int32_t child_status; /* of the failure of a child that has become its own */
+    char *child_text;
+};
 
 struct qk_slot {
     uint64_t hash;
@@ -281,6 +340,17 @@ void qk_table_remove(struct qk_shard *shard, const struct qk_act *act);
 
 void qk_act_move(struct qk_act *act, enum qk_phase to);
 
+static inline struct qk_extras *qk_act_extras(const struct qk_act *act)
+{
+    return atomic_load_explicit(&((struct qk_act *)act)->extras, memory_order_acquire);
+}
+
+/* Makes them if there are none; NULL without memory. Any worker. */
+struct qk_extras *qk_act_need_extras(struct qk_act *act);
+
+/* Gives the activation a new state, with the mailbox as it is. */
+void qk_act_renew(struct qk_act *act);
+
 /* The activation of an actor, made if there is none; NULL without memory or past activations_max. On a worker's thread,
  * which does not give it up before it has used what it got. */
 struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
@@ -295,6 +365,9 @@ const char *qk_act_refusal(struct qk_worker *w);
  * moment, so that nothing sent later overtakes it: the new one is returned there, scheduled, for the caller to queue.
  */
 struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor);
+
+/* The activation with this hash; NULL: none. Valid as what qk_act_locate() returns. */
+struct qk_act *qk_act_by_hash(struct qk_runtime *rt, uint64_t hash);
 
 /* Frees an unlinked activation once no worker can hold it. */
 void qk_act_retire(struct qk_worker *w, struct qk_act *act);
@@ -334,12 +407,22 @@ struct qk_msg *qk_chain_next(struct qk_act *act);
 void qk_chain_enter(struct qk_act *act, const struct qk_rt_method *method);
 void qk_chain_leave(struct qk_act *act, const struct qk_rt_method *method);
 
+/* Puts a message aside until the turns that wait are over, or qk_chain_undefer() is called. */
+void qk_chain_defer(struct qk_act *act, struct qk_link *link);
+
 /* Puts what was deferred before the rest again. */
 void qk_chain_undefer(struct qk_act *act);
 
 /* ---- turns (turn.c) */
 
-enum qk_turn_what { QK_TURN_MESSAGE = 1, QK_TURN_ACTIVATE, QK_TURN_DEACTIVATE };
+enum qk_turn_what { QK_TURN_MESSAGE = 1, QK_TURN_ACTIVATE, QK_TURN_DEACTIVATE, QK_TURN_NOTICE };
+
+/* What follows for who holds an activation. */
+enum qk_next {
+    QK_GO_ON,
+    QK_AGAIN, /* look at its phase and orders again */
+    QK_LEAVE, /* it is no longer ours, or not for now */
+};
 
 struct qk_pending {
     struct qk_msg *msg; /* NULL once it is over */
@@ -383,6 +466,9 @@ struct qk_turn_state {
     bool suspended_once;
     bool watched;   /* its message tells this worker when the caller gives up */
     bool cancelled; /* nobody wants the outcome */
+    bool doomed;    /* the activation has failed: it ends where it would go on */
+    bool unwound;   /* its stack was left for good */
+    bool loading;   /* of QK_TURN_ACTIVATE: the state was not yet there */
 };
 
 /* An operation on stored state that a fiber waits for; on its stack. */
@@ -415,6 +501,7 @@ struct qk_fiber {
     struct qk_waiter *waiter;        /* or room in a mailbox */
     struct qk_state_wait *state;     /* or stored state */
     struct qk_offload_wait *offload; /* or offloaded work */
+    void *low;                       /* the other end of the stack */
     bool suspended;
     bool finished; /* the turn is over */
     struct qk_turn_state turn;
@@ -428,6 +515,24 @@ void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber);
 
 /* Suspends the fiber that runs; returns once qk_worker_ready() was called for it. On the fiber. */
 void qk_turn_suspend(struct qk_fiber *fiber);
+
+/* Ends the turn that runs with QK_ECRASHED and a text, and leaves its stack for good. On the fiber. */
+void qk_turn_unwind(struct qk_turn_state *t, const char *text) __attribute__((noreturn));
+
+/* Has the suspended turns of an activation end where they would go on. On their worker. */
+void qk_turn_doom_all(struct qk_worker *w, const struct qk_act *act);
+
+/* Messages that are finished come off the count, and fibers that wait for room learn of it. */
+void qk_turn_settle(struct qk_worker *w, struct qk_act *act);
+
+/* Rests, unless something has come: true when the activation is at rest and no longer ours. */
+bool qk_turn_rest(struct qk_worker *w, struct qk_act *act);
+
+/* Runs a hook, and what follows. */
+enum qk_next qk_turn_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what);
+
+/* Keeps the text of an error with the message. */
+const char *qk_msg_keep_text(struct qk_msg *msg, const char *text);
 
 /* Ends a message with an error that no turn caused (its deadline passed, the silo stops, ...). */
 void qk_msg_fail(struct qk_worker *w, struct qk_msg *msg, int status, const char *text);
@@ -460,6 +565,86 @@ void qk_call_abandon_all(struct qk_turn_state *t);
 
 /* Wakes fibers that wait for room, at most `room`; all of them when it ends. */
 void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room);
+
+/* ---- the end of activations, and their failures (ending.c); on the worker that holds the activation */
+
+/* Begins the activation with the message that is next, which stays in the batch; without one only if `anyway`. */
+enum qk_next qk_ending_activate(struct qk_worker *w, struct qk_act *act, bool anyway);
+
+/* on_activate is over. */
+enum qk_next qk_ending_activated(struct qk_worker *w, struct qk_act *act, int status, const char *text, bool loading);
+
+/* Takes note that it has failed, from now on in QK_PHASE_FAILED. */
+void qk_ending_fail(struct qk_worker *w, struct qk_act *act, enum qk_failure_kind kind, int status, const char *text);
+
+/* Ends the activation if that was asked for (`ending`). */
+enum qk_next qk_ending_look(struct qk_worker *w, struct qk_act *act);
+
+/* Carries out orders, and does what its phase demands, before each message of an activation that has extras. */
+enum qk_next qk_ending_step(struct qk_worker *w, struct qk_act *act);
+
+/* on_deactivate is over, or there is none. */
+enum qk_next qk_ending_finish(struct qk_worker *w, struct qk_act *act);
+
+/* A back-off is over. */
+void qk_ending_woken(struct qk_worker *w, struct qk_deadline *deadline);
+void qk_ending_wakes_finish(struct qk_worker *w);
+
+/* ---- parents, children and watchers (supervise.c); any worker where nothing else is said */
+
+/* What a parent or a watcher is told; its names lie behind it. */
+struct qk_notice {
+    uint64_t serial; /* of the child; 0: what is watched */
+    union {
+        struct qk_failure failure;
+        struct qk_watch_event event;
+    };
+};
+
+/* Leaves an order. The activation must be held by its links, under the super_lock, or by the table, under its lock. */
+void qk_super_order(struct qk_worker *w, struct qk_act *act, enum qk_order order);
+
+bool qk_super_has_parent(struct qk_worker *w, const struct qk_act *act);
+bool qk_super_has_children(struct qk_worker *w, const struct qk_act *act);
+
+/* Orders the youngest child to stop; false when there is none. */
+bool qk_super_stop_last(struct qk_worker *w, struct qk_act *act);
+
+/* Has an actor, if it is active, look at its state again. */
+void qk_super_look(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len);
+
+/* Asks the parent of a failed activation what follows, if it has one; true when that is known already. */
+bool qk_super_ask(struct qk_worker *w, struct qk_act *act);
+
+/* Whether a notice still matters; and what became of its turn. On the worker that holds `act`. */
+bool qk_super_begin_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg);
+void qk_super_end_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg, int directive);
+
+/* Whether a message is part of a chain in which an activation waits that `act` waits for, or that waits for it. */
+bool qk_super_would_wait(struct qk_worker *w, const struct qk_act *act, const struct qk_msg *msg);
+
+/* Takes an activation that has ended out of the tree, and tells those who watch. */
+void qk_super_gone(struct qk_worker *w, struct qk_act *act);
+
+/* Frees what is left in the extras. */
+void qk_super_finish(struct qk_extras *extras);
+
+/* As in quark/actor.h; why not comes back too. On the fiber. */
+int qk_super_spawn(struct qk_turn_state *t, uint64_t type_id, struct qk_ref child, const char **ret_why);
+int qk_super_stop_child(struct qk_turn_state *t, uint64_t type_id, struct qk_ref child);
+int qk_super_children(struct qk_turn_state *t, struct qk_child **ret_children);
+
+/* Watchers (watchers.c). Tells those of an activation that it has failed, or ended. */
+void qk_watchers_tell(struct qk_worker *w, struct qk_act *act, enum qk_watch_what what);
+void qk_watchers_finish(struct qk_extras *extras);
+
+/* A notice with the name of an actor and room for a text behind it; the rest is the caller's to fill in. NULL without
+ * memory. */
+struct qk_msg *qk_notice_create(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
+                                size_t text_size);
+void qk_notice_post(struct qk_worker *w, struct qk_act *to, struct qk_msg *msg);
+int qk_super_watch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who, const char **ret_why);
+int qk_super_unwatch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who);
 
 /* ---- cancelling (cancel.c) */
 
@@ -627,7 +812,8 @@ struct qk_worker {
     struct qk_type_counts *counts; /* by the type's index */
     struct qk_stacks *stacks;
     void *act_slabs;
-    struct qk_arena scratch; /* for packing and unpacking */
+    struct qk_wake *back_offs; /* in the wheel */
+    struct qk_arena scratch;   /* for packing and unpacking */
     struct qk_wheel wheel;
     struct qk_sight *sights; /* of the workers, by index */
     struct qk_ring ring;     /* runnable activations */
@@ -700,6 +886,8 @@ struct qk_runtime {
     _Atomic uint64_t long_turns;
     pthread_mutex_t edges_lock;
     _Atomic uint64_t deadlocks;
+    struct qk_spin super_lock; /* parents, children and watchers */
+    uint64_t super_serial;     /* the last one given; under the super_lock */
 };
 
 /* The worker whose thread this is; NULL on others. Not to be kept across a suspension. */

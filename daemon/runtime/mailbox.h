@@ -4,6 +4,7 @@
  *
  *   bits 48-63  messages in it, those that the owner has taken out and not yet finished included
  *   bits  4-47  the newest message; each points to the one before it
+ *   bit   3     ORDERED: an order was left for the owner, who looks before it rests
  *   bit   2     SCHEDULED: the activation is in a queue or runs; who sets the bit must see to it
  *   bit   1     WAITERS: fibers wait for room
  *   bit   0     CLOSED: the activation ends; look the actor up again
@@ -23,6 +24,7 @@
 #define QK_MAILBOX_CLOSED    1ull
 #define QK_MAILBOX_WAITERS   2ull
 #define QK_MAILBOX_SCHEDULED 4ull
+#define QK_MAILBOX_ORDERED   8ull
 #define QK_MAILBOX_FLAGS     15ull
 #define QK_MAILBOX_POINTER   0x0000fffffffffff0ull
 #define QK_MAILBOX_ONE       (1ull << 48)
@@ -87,19 +89,28 @@ static inline uint64_t qk_mailbox_finish(_Atomic uint64_t *mailbox, uint32_t don
     return atomic_fetch_sub_explicit(mailbox, done * QK_MAILBOX_ONE, memory_order_acq_rel);
 }
 
-/* Takes `done` off the count and, if nothing new has come, gives SCHEDULED up: true. Else false, and the owner goes on.
- * `ret_before` is the word as it was. */
+/* Takes `done` off the count and, if nothing new has come, gives SCHEDULED up: true. Else false, and the owner goes on
+ * after a look at its orders. `ret_before` is the word as it was. */
 static inline bool qk_mailbox_rest(_Atomic uint64_t *mailbox, uint32_t done, uint64_t *ret_before)
 {
     uint64_t word = atomic_load_explicit(mailbox, memory_order_relaxed);
     uint64_t next;
     do {
         next = word - done * QK_MAILBOX_ONE;
-        if (qk_mailbox_newest(word) == NULL)
+        if ((word & (QK_MAILBOX_POINTER | QK_MAILBOX_ORDERED)) == 0)
             next &= ~QK_MAILBOX_SCHEDULED;
+        next &= ~QK_MAILBOX_ORDERED;
     } while (!atomic_compare_exchange_weak_explicit(mailbox, &word, next, memory_order_acq_rel, memory_order_relaxed));
     *ret_before = word;
-    return qk_mailbox_newest(word) == NULL;
+    return (word & (QK_MAILBOX_POINTER | QK_MAILBOX_ORDERED)) == 0;
+}
+
+/* Leaves an order that was noted elsewhere: true when the caller now has to schedule the activation. Any thread, on an
+ * activation that can't be closed meanwhile, or is SCHEDULED until it is. */
+static inline bool qk_mailbox_order(_Atomic uint64_t *mailbox)
+{
+    return (atomic_fetch_or_explicit(mailbox, QK_MAILBOX_ORDERED | QK_MAILBOX_SCHEDULED, memory_order_acq_rel) &
+            QK_MAILBOX_SCHEDULED) == 0;
 }
 
 /* Claims an activation that does nothing (no message, no flag): true when SCHEDULED is now the caller's. */

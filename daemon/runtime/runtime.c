@@ -141,6 +141,7 @@ int qk_runtime_destroy(struct qk_runtime *rt)
         for (struct qk_act *act = rt->workers[i]->retired; act != NULL; act = act->queue_next)
             left++;
         qk_fiber_pool_finish(rt->workers[i]);
+        qk_ending_wakes_finish(rt->workers[i]);
     }
     struct qk_port_frame *frame = atomic_load(&rt->posted);
     while (frame != NULL) {

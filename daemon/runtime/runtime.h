@@ -127,8 +127,8 @@ struct qk_worker_pulse {
 };
 void qk_runtime_pulse(const struct qk_runtime *rt, uint32_t index, struct qk_worker_pulse *ret_pulse);
 
-/* The turn that the calling thread runs. Takes no lock and no memory, so that a signal handler may ask; what comes back is
- * of that moment. `address`: one that could not be read or written, or NULL. False outside of turns. */
+/* The turn that the calling thread runs. Takes no lock and no memory, so that a signal handler may ask; what comes back
+ * is of that moment. `address`: one that could not be read or written, or NULL. False outside of turns. */
 struct qk_turn_here {
     const char *type;
     const char *key;
@@ -195,7 +195,7 @@ struct qk_activation_info {
     const struct qk_type *type;
     const char *key; /* zero-terminated; valid during the visit */
     uint32_t key_len;
-    const char *state; /* activating, idle, queued, running, suspended, deactivating */
+    const char *state; /* activating, idle, queued, running, suspended, deactivating, failed */
     uint32_t mailbox;
     uint64_t turns;
     int64_t idle_ms;

@@ -33,7 +33,11 @@ static const char *state_name(const struct qk_act *act)
     case QK_PHASE_ACTIVATING:
         return "activating";
     case QK_PHASE_DEACTIVATING:
+    case QK_PHASE_STOPPING:
         return "deactivating";
+    case QK_PHASE_FAILED:
+    case QK_PHASE_WAITING:
+        return "failed";
     default:
         break;
     }

@@ -59,6 +59,12 @@ static void ticker_free(struct qk_ticker *tm)
 
 /* ---- the slots of an activation */
 
+static struct qk_timers *timers_of(const struct qk_act *act)
+{
+    const struct qk_extras *extras = qk_act_extras(act);
+    return extras != NULL ? extras->timers : NULL;
+}
+
 static bool grow(struct qk_timers *timers)
 {
     uint32_t room = timers->room != 0 ? timers->room * 2 : 4;
@@ -75,9 +81,12 @@ static bool grow(struct qk_timers *timers)
 
 static bool take_slot(struct qk_act *act, struct qk_ticker *tm)
 {
-    struct qk_timers *timers = act->timers;
+    struct qk_extras *extras = qk_act_need_extras(act);
+    if (extras == NULL)
+        return false;
+    struct qk_timers *timers = extras->timers;
     if (timers == NULL) {
-        timers = act->timers = calloc(1, sizeof(*timers));
+        timers = extras->timers = calloc(1, sizeof(*timers));
         if (timers == NULL)
             return false;
     }
@@ -94,7 +103,7 @@ static bool take_slot(struct qk_act *act, struct qk_ticker *tm)
 
 static void leave_slot(struct qk_act *act, const struct qk_ticker *tm)
 {
-    struct qk_timers *timers = act->timers;
+    struct qk_timers *timers = timers_of(act);
     struct qk_timer_slot *slot = &timers->slots[tm->slot];
     slot->ticker = NULL;
     slot->next_free = timers->free_slot;
@@ -104,7 +113,7 @@ static void leave_slot(struct qk_act *act, const struct qk_ticker *tm)
 
 static uint64_t id_of(const struct qk_act *act, const struct qk_ticker *tm)
 {
-    return (uint64_t)act->timers->slots[tm->slot].generation << 32 | tm->slot;
+    return (uint64_t)timers_of(act)->slots[tm->slot].generation << 32 | tm->slot;
 }
 
 /* ---- starting */
@@ -161,7 +170,7 @@ int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t 
     if (t->what == QK_TURN_DEACTIVATE)
         return QK_ESTATE;
     *ret_why = "an activation has 16,384 timers at most";
-    if (act->timers != NULL && act->timers->count >= QK_TIMERS_MAX)
+    if (timers_of(act) != NULL && timers_of(act)->count >= QK_TIMERS_MAX)
         return QK_EOVERLOADED;
     *ret_why = "out of memory, or the request is too large or too deep";
     struct qk_ticker *tm;
@@ -197,7 +206,7 @@ static void end(struct qk_worker *w, struct qk_ticker *tm)
 
 int qk_timers_cancel(struct qk_turn_state *t, uint64_t id)
 {
-    const struct qk_timers *timers = t->act->timers;
+    const struct qk_timers *timers = timers_of(t->act);
     uint32_t slot = (uint32_t)id;
     if (timers == NULL || slot >= timers->room || timers->slots[slot].ticker == NULL ||
         timers->slots[slot].generation != (uint32_t)(id >> 32))
@@ -210,7 +219,7 @@ int qk_timers_cancel(struct qk_turn_state *t, uint64_t id)
 
 void qk_timers_end_all(struct qk_worker *w, struct qk_act *act)
 {
-    struct qk_timers *timers = act->timers;
+    struct qk_timers *timers = timers_of(act);
     if (qk_likely(timers == NULL))
         return;
     for (uint32_t i = 0; i < timers->room; i++) {
@@ -219,7 +228,7 @@ void qk_timers_end_all(struct qk_worker *w, struct qk_act *act)
     }
     free(timers->slots);
     free(timers);
-    act->timers = NULL;
+    qk_act_extras(act)->timers = NULL;
 }
 
 void qk_timers_told(struct qk_worker *w, struct qk_memo *memo)

@@ -26,14 +26,23 @@ static void run_handler(struct qk_turn_state *t)
     case QK_TURN_ACTIVATE:
         t->status =
             t->act->type->stored && (type->flags & QK_TYPE_LAZY_STATE) == 0 ? qk_state_run(t, QK_STATE_LOAD) : 0;
-        if (t->status < 0)
+        if (t->status < 0) {
+            t->loading = true;
             t->fail_text = t->error_text;
-        else if (type->on_activate != NULL)
+        } else if (type->on_activate != NULL) {
             t->status = type->on_activate(&t->pub, self);
+        }
         break;
     case QK_TURN_DEACTIVATE:
         type->on_deactivate(&t->pub, self, (enum qk_deactivate_reason)t->act->ending);
         t->status = 0;
+        break;
+    case QK_TURN_NOTICE:
+        t->status = 0;
+        if (t->msg->notice->serial != 0)
+            t->status = type->on_child_failure(&t->pub, self, &t->msg->notice->failure);
+        else
+            type->on_watched(&t->pub, self, &t->msg->notice->event);
         break;
     }
 }
@@ -68,6 +77,7 @@ static bool make_fibers(struct qk_worker *w)
         uint8_t *low = stacks->base + i * size;
         struct qk_fiber *fiber = (struct qk_fiber *)((uintptr_t)(low + size - sizeof(*fiber)) & ~(uintptr_t)63);
         memset(fiber, 0, sizeof(*fiber));
+        fiber->low = low;
         qk_context_make(&fiber->context, low, fiber, fiber_main);
         qk_arena_init(&fiber->turn.arena, QK_TURN_ARENA_MAX);
         fiber->next = w->free_fibers;
@@ -128,6 +138,29 @@ static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
     qk_count(&w->n_suspended, (uint64_t)-1);
 }
 
+/* ---- leaving a stack for good */
+
+void qk_turn_unwind(struct qk_turn_state *t, const char *text)
+{
+    t->status = t->fail_status = QK_ECRASHED;
+    t->fail_text = text;
+    t->unwound = true;
+    t->fiber->finished = true;
+    qk_context_leave(&t->fiber->context, &t->worker->context);
+}
+
+void qk_turn_doom_all(struct qk_worker *w, const struct qk_act *act)
+{
+    struct qk_fiber *next;
+    for (struct qk_fiber *f = w->suspended; f != NULL; f = next) {
+        next = f->susp_next;
+        if (f->turn.act != act || f->turn.what != QK_TURN_MESSAGE)
+            continue;
+        f->turn.doomed = true;
+        qk_call_interrupt(w, f, QK_ECANCELLED, "the activation has failed");
+    }
+}
+
 /* ---- the end of a message */
 
 void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
@@ -138,6 +171,9 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
         break;
     case QK_MSG_TICK:
         qk_timers_complete(w, msg);
+        break;
+    case QK_MSG_NOTICE:
+        qk_msg_destroy(w, msg);
         break;
     case QK_MSG_FRAME:
         if (msg->one_way)
@@ -196,8 +232,7 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
 
 /* ---- the reply */
 
-/* Keeps the text of an error with the message. */
-static const char *keep_text(struct qk_msg *msg, const char *text)
+const char *qk_msg_keep_text(struct qk_msg *msg, const char *text)
 {
     size_t n = strlen(text) + 1;
     char *copy = qk_arena_alloc(&msg->arena, n);
@@ -228,7 +263,7 @@ static void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
         bool told = t->fail_text != NULL && t->fail_status == t->status;
         const char *text = told ? t->fail_text : "";
         if (msg->kind == QK_MSG_CALL || msg->kind == QK_MSG_FRAME)
-            msg->text = *text != '\0' ? keep_text(msg, text) : "";
+            msg->text = *text != '\0' ? qk_msg_keep_text(msg, text) : "";
     } else if (msg->kind == QK_MSG_CALL) {
         const struct qk_rt_method *m = t->method;
         int rc = 0;
@@ -319,6 +354,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->error_text = "";
     t->caller_text = NULL;
     t->suspended_once = t->watched = t->cancelled = false;
+    t->doomed = t->unwound = t->loading = false;
     t->chain = msg != NULL ? msg->chain : NULL;
     t->chain_len = msg != NULL ? msg->chain_len : 0;
     t->baggage = msg != NULL ? msg->baggage : NULL;
@@ -339,6 +375,8 @@ static const char *turn_name(const struct qk_turn_state *t)
         return "on_activate";
     case QK_TURN_DEACTIVATE:
         return "on_deactivate";
+    case QK_TURN_NOTICE:
+        return t->msg->notice->serial != 0 ? "on_child_failure" : "on_watched";
     default:
         return t->method->desc->name;
     }
@@ -373,6 +411,8 @@ static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
         qk_baggage_leave(t);
     qk_arena_reset(&t->arena);
     atomic_store_explicit(&t->act->fiber, NULL, memory_order_relaxed);
+    if (qk_unlikely(t->unwound))
+        qk_context_renew(&fiber->context, fiber->low, fiber, fiber_main);
     qk_fiber_put(w, fiber);
 }
 
@@ -396,88 +436,70 @@ static void count_turn(struct qk_worker *w, struct qk_turn_state *t)
     }
 }
 
-/* Fails everything that waits, because on_activate did; the activation goes. */
-static void fail_activation(struct qk_worker *w, struct qk_act *act, int status, const char *text)
+/* The text of a turn's error, which outlives the turn. */
+static void copy_text(const struct qk_turn_state *t, char ret_text[QK_ERROR_TEXT_MAX + 1])
 {
-    struct qk_link *link = qk_act_unlink(w, act, NULL);
-    while (link != NULL) {
-        struct qk_msg *msg = (struct qk_msg *)link;
-        link = link->next;
-        char full[QK_ERROR_TEXT_MAX];
-        snprintf(full, sizeof(full), "%s/%s could not be activated (status %d)%s%s", act->type->desc->name,
-                 qk_act_key(act), status, *text != '\0' ? ": " : "", text);
-        qk_msg_fail(w, msg, QK_EACTIVATE, keep_text(msg, full));
-    }
-    qk_call_wake_waiters(w, act, UINT32_MAX);
-    qk_act_retire(w, act);
+    ret_text[0] = '\0';
+    if (t->status < 0 && t->fail_text != NULL)
+        snprintf(ret_text, QK_ERROR_TEXT_MAX + 1, "%s", t->fail_text);
 }
 
-/* Takes an activation whose end is over out of memory; what still waits goes to the next activation. */
-static void bury(struct qk_worker *w, struct qk_act *act)
-{
-    bool stopping = qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING;
-    struct qk_act *successor = NULL;
-    struct qk_link *link = qk_act_unlink(w, act, stopping ? NULL : &successor);
-    while (link != NULL) {
-        struct qk_msg *msg = (struct qk_msg *)link;
-        link = link->next;
-        if (stopping)
-            qk_msg_fail(w, msg, QK_EUNAVAILABLE, "the silo stops");
-        else
-            qk_msg_fail(w, msg, QK_ENOMEMORY, "the silo has no memory for another activation");
-    }
-    if (successor != NULL)
-        qk_worker_schedule(w, successor, false);
-    qk_call_wake_waiters(w, act, UINT32_MAX);
-    if (act->ender != NULL)
-        qk_frames_reply(w, act->ender, 0, "", NULL, true);
-    act->ender = NULL;
-    qk_act_retire(w, act);
-}
-
-enum next { GO_ON, LEAVE };
-
-/* What follows a finished turn. LEAVE: the activation is no longer ours. */
-static enum next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
+static void after_message(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_turn_state *t = &fiber->turn;
     struct qk_act *act = t->act;
-    switch (t->what) {
-    case QK_TURN_MESSAGE:
-        count_turn(w, t);
-        if (qk_unlikely(t->pendings != NULL))
-            qk_call_abandon_all(t);
-        if (qk_unlikely(act->type->interleaves))
-            qk_chain_leave(act, t->method);
-        finish_reply(w, t);
-        act->done++;
-        end_turn(w, fiber);
-        return GO_ON;
-    case QK_TURN_ACTIVATE:
-        if (t->status < 0) {
-            char text[QK_ERROR_TEXT_MAX];
-            snprintf(text, sizeof(text), "%s", t->fail_text != NULL ? t->fail_text : "");
-            int status = t->status;
-            qk_count(&w->failures, 1);
-            end_turn(w, fiber);
-            fail_activation(w, act, status, text);
-            return LEAVE;
-        }
-        qk_act_move(act, QK_PHASE_LIVE);
-        end_turn(w, fiber);
-        return GO_ON;
-    case QK_TURN_DEACTIVATE:
-        end_turn(w, fiber);
-        bury(w, act);
-        return LEAVE;
+    count_turn(w, t);
+    if (qk_unlikely(t->pendings != NULL))
+        qk_call_abandon_all(t);
+    if (qk_unlikely(act->type->interleaves))
+        qk_chain_leave(act, t->method);
+    if (qk_unlikely(t->unwound) && !t->doomed)
+        qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, t->fail_text);
+    finish_reply(w, t);
+    act->done++;
+    end_turn(w, fiber);
+}
+
+/* A notice, or a hook of the life cycle. */
+static enum qk_next after_hook(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    struct qk_turn_state *t = &fiber->turn;
+    struct qk_act *act = t->act;
+    struct qk_msg *msg = t->msg;
+    enum qk_turn_what what = t->what;
+    char text[QK_ERROR_TEXT_MAX + 1];
+    int status = t->status;
+    bool unwound = t->unwound, loading = t->loading;
+    copy_text(t, text);
+    end_turn(w, fiber);
+    if (what == QK_TURN_ACTIVATE)
+        return qk_ending_activated(w, act, status, text, loading);
+    if (what == QK_TURN_DEACTIVATE) {
+        if (unwound)
+            qk_runtime_log(w->rt, QK_LOG_ERROR, act, 0, "on_deactivate has failed: %s", text);
+        return qk_ending_finish(w, act);
     }
-    return LEAVE;
+    if (unwound)
+        qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, text);
+    else
+        qk_super_end_notice(w, act, msg, status);
+    act->done++;
+    qk_msg_destroy(w, msg);
+    return QK_GO_ON;
+}
+
+/* What follows a finished turn. */
+static enum qk_next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    if (qk_unlikely(fiber->turn.what != QK_TURN_MESSAGE))
+        return after_hook(w, fiber);
+    after_message(w, fiber);
+    return QK_GO_ON;
 }
 
 /* ---- running an activation */
 
-/* Messages that are finished come off the count, and fibers that wait for room learn of it. */
-static void settle(struct qk_worker *w, struct qk_act *act)
+void qk_turn_settle(struct qk_worker *w, struct qk_act *act)
 {
     if (act->done == 0)
         return;
@@ -487,42 +509,62 @@ static void settle(struct qk_worker *w, struct qk_act *act)
     act->done = 0;
 }
 
+static const char no_stack[] = "too many turns are suspended, or no memory is left for a stack";
+
 /* Runs a fiber and what follows. */
-static enum next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
+static enum qk_next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
 {
     atomic_store_explicit(&act->fiber, fiber, memory_order_relaxed);
     bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
     if (interleaves)
         qk_chain_enter(act, fiber->turn.method);
     if (!enter_fiber(w, fiber)) {
-        settle(w, act);
-        return interleaves ? GO_ON : LEAVE;
+        qk_turn_settle(w, act);
+        return interleaves ? QK_GO_ON : QK_LEAVE;
     }
     return after_turn(w, fiber);
 }
 
-static enum next run_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what)
+enum qk_next qk_turn_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what)
 {
     struct qk_fiber *fiber = begin_turn(w, act, what, (struct qk_msg *)act->batch);
     if (fiber == NULL) {
         if (what == QK_TURN_ACTIVATE)
-            fail_activation(w, act, QK_ENOMEMORY, "too many turns are suspended, or no memory is left for a stack");
-        else
-            bury(w, act);
-        return LEAVE;
+            return qk_ending_activated(w, act, QK_ENOMEMORY, no_stack, true);
+        return qk_ending_finish(w, act);
     }
     fiber->turn.msg = NULL;
     return run_fiber(w, act, fiber);
 }
 
-static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
+/* Has the activation told what a notice says. It interleaves with nothing. */
+static enum qk_next run_notice(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
 {
+    act->used = true;
+    struct qk_fiber *fiber = NULL;
+    msg->deadline_ns = w->now_ns + (int64_t)w->rt->config.default_timeout_ms * 1000000;
+    if (qk_runtime_phase(w->rt) < QK_RUNTIME_STOPPING && qk_super_begin_notice(w, act, msg)) {
+        fiber = begin_turn(w, act, QK_TURN_NOTICE, msg);
+        if (fiber == NULL)
+            qk_super_end_notice(w, act, msg, QK_DIRECTIVE_DEFAULT);
+    }
+    if (fiber != NULL)
+        return run_fiber(w, act, fiber);
+    act->done++;
+    qk_msg_destroy(w, msg);
+    return QK_GO_ON;
+}
+
+static enum qk_next run_message(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg)
+{
+    if (qk_unlikely(msg->kind == QK_MSG_NOTICE))
+        return run_notice(w, act, msg);
     if (qk_unlikely(msg->kind == QK_MSG_TICK)) {
         act->used = act->used || qk_timers_keeps_active(msg);
         if (!qk_timers_begin(msg)) {
             qk_timers_drop(w, msg);
             act->done++;
-            return GO_ON;
+            return QK_GO_ON;
         }
     } else {
         act->used = true;
@@ -531,23 +573,23 @@ static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_
                     atomic_load_explicit(&msg->life, memory_order_relaxed) == QK_LIFE_ABANDONED)) {
         qk_msg_fail(w, msg, QK_ECANCELLED, "");
         act->done++;
-        return GO_ON;
+        return QK_GO_ON;
     }
     if (qk_unlikely(msg->deadline_ns <= w->now_ns)) {
         qk_msg_fail(w, msg, QK_ETIMEDOUT, "the deadline passed while the message waited");
         act->done++;
-        return GO_ON;
+        return QK_GO_ON;
     }
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING)) {
         qk_msg_fail(w, msg, QK_EUNAVAILABLE, "the silo stops");
         act->done++;
-        return GO_ON;
+        return QK_GO_ON;
     }
     struct qk_fiber *fiber = begin_turn(w, act, QK_TURN_MESSAGE, msg);
     if (fiber == NULL) {
-        qk_msg_fail(w, msg, QK_ENOMEMORY, "too many turns are suspended, or no memory is left for a stack");
+        qk_msg_fail(w, msg, QK_ENOMEMORY, no_stack);
         act->done++;
-        return GO_ON;
+        return QK_GO_ON;
     }
     int rc = prepare_message(w, &fiber->turn);
     if (qk_unlikely(rc < 0)) {
@@ -556,7 +598,7 @@ static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_
                                       : "the request is too large");
         act->done++;
         end_turn(w, fiber);
-        return GO_ON;
+        return QK_GO_ON;
     }
     if (qk_unlikely(++w->tick % QK_SAMPLE_EVERY == 0)) {
         qk_worker_read_clock(w);
@@ -565,8 +607,7 @@ static enum next run_message(struct qk_worker *w, struct qk_act *act, struct qk_
     return run_fiber(w, act, fiber);
 }
 
-/* Rests, unless something has come: true when the activation is at rest and no longer ours. */
-static bool rest(struct qk_worker *w, struct qk_act *act)
+bool qk_turn_rest(struct qk_worker *w, struct qk_act *act)
 {
     uint64_t before;
     uint32_t done = act->done;
@@ -578,29 +619,6 @@ static bool rest(struct qk_worker *w, struct qk_act *act)
     if (qk_unlikely((before & QK_MAILBOX_WAITERS) != 0))
         qk_call_wake_waiters(w, act, done != 0 ? done : 1);
     return rests;
-}
-
-/* Ends the activation if that was asked for: LEAVE when it has begun to end. */
-static enum next end_if_asked(struct qk_worker *w, struct qk_act *act)
-{
-    if (act->ending == QK_DEACTIVATE_IDLE) {
-        if (act->batch == NULL)
-            act->batch = qk_mailbox_take(&act->mailbox);
-        if (act->batch != NULL) { /* it is wanted after all */
-            act->ending = 0;
-            return GO_ON;
-        }
-    }
-    settle(w, act);
-    qk_chain_undefer(act);
-    if (atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW ||
-        act->type->desc->on_deactivate == NULL) {
-        bury(w, act);
-        return LEAVE;
-    }
-    qk_timers_end_all(w, act);
-    qk_act_move(act, QK_PHASE_DEACTIVATING);
-    return run_hook(w, act, QK_TURN_DEACTIVATE);
 }
 
 /* The next message to begin a turn with; NULL when none may. */
@@ -616,47 +634,37 @@ static struct qk_msg *next_message(struct qk_act *act)
     return (struct qk_msg *)link;
 }
 
-/* Begins the activation with the message that is next, which stays in the batch. LEAVE: it is not ours for now. */
-static enum next activate(struct qk_worker *w, struct qk_act *act)
-{
-    if (act->batch == NULL)
-        act->batch = qk_mailbox_take(&act->mailbox);
-    if (act->batch == NULL)
-        return GO_ON;
-    if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING) { /* it never began, so it needs no hook to end */
-        bury(w, act);
-        return LEAVE;
-    }
-    bool hook = act->type->begins;
-    qk_act_move(act, hook ? QK_PHASE_ACTIVATING : QK_PHASE_LIVE);
-    return hook ? run_hook(w, act, QK_TURN_ACTIVATE) : GO_ON;
-}
-
 void qk_turn_run(struct qk_worker *w, struct qk_act *act)
 {
     if (act->left == 0)
         act->left = (uint8_t)w->rt->config.budget;
     for (;;) {
-        if (qk_unlikely(act->ending != 0) && act->n_turns == 0 && end_if_asked(w, act) == LEAVE)
+        enum qk_next next = QK_GO_ON;
+        if (qk_unlikely(qk_act_extras(act) != NULL))
+            next = qk_ending_step(w, act);
+        if (next == QK_GO_ON && qk_unlikely(act->ending != 0) && act->n_turns == 0)
+            next = qk_ending_look(w, act);
+        if (next == QK_GO_ON && qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW))
+            next = qk_ending_activate(w, act, false);
+        if (qk_unlikely(next == QK_LEAVE))
             return;
-        if (qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW) &&
-            activate(w, act) == LEAVE)
-            return;
+        if (qk_unlikely(next == QK_AGAIN))
+            continue;
         if (act->left == 0) {
-            settle(w, act);
+            qk_turn_settle(w, act);
             qk_queue_push(w, act, false);
             return;
         }
         struct qk_msg *msg = next_message(act);
         if (msg == NULL) {
             act->left = 0;
-            if (rest(w, act))
+            if (qk_turn_rest(w, act))
                 return;
             act->left = (uint8_t)w->rt->config.budget;
             continue;
         }
         act->left--;
-        if (run_message(w, act, msg) == LEAVE)
+        if (run_message(w, act, msg) == QK_LEAVE)
             return;
     }
 }
@@ -666,13 +674,13 @@ void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber)
     struct qk_act *act = fiber->turn.act;
     bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
     take_from_suspended(w, fiber);
-    if (!enter_fiber(w, fiber) || after_turn(w, fiber) == LEAVE)
+    if (!enter_fiber(w, fiber) || after_turn(w, fiber) == QK_LEAVE)
         return;
     if (qk_unlikely(interleaves)) {
         /* The activation may rest meanwhile, or be queued on this worker: then the queue's turn will see to it. */
         uint64_t before = atomic_fetch_or_explicit(&act->mailbox, QK_MAILBOX_SCHEDULED, memory_order_acq_rel);
         if ((before & QK_MAILBOX_SCHEDULED) != 0) {
-            settle(w, act);
+            qk_turn_settle(w, act);
             return;
         }
     }

@@ -225,6 +225,8 @@ static void fire_timers(struct qk_worker *w)
         struct qk_deadline *deadline = (struct qk_deadline *)timer;
         if (deadline->kind == QK_DEADLINE_TICK)
             qk_timers_due(w, deadline);
+        else if (deadline->kind == QK_DEADLINE_WAKE)
+            qk_ending_woken(w, deadline);
         else
             qk_call_expired(w, deadline);
     }

@@ -40,6 +40,14 @@ static void print_descriptors(void)
     MEMBER(struct qk_type, on_activate);
     MEMBER(struct qk_type, on_deactivate);
     MEMBER(struct qk_type, store);
+    MEMBER(struct qk_type, on_child_failure);
+    MEMBER(struct qk_type, on_watched);
+    MEMBER(struct qk_type, directive);
+    MEMBER(struct qk_type, strategy);
+    MEMBER(struct qk_type, restart_max);
+    MEMBER(struct qk_type, restart_window_ms);
+    MEMBER(struct qk_type, backoff_ms);
+    MEMBER(struct qk_type, backoff_max_ms);
     STRUCT(struct qk_method);
     MEMBER(struct qk_method, id);
     MEMBER(struct qk_method, flags);
@@ -98,6 +106,57 @@ static void print_services(void)
     MEMBER(struct qk_host, offload);
     MEMBER(struct qk_host, context);
     MEMBER(struct qk_host, set_context);
+    MEMBER(struct qk_host, vpanic);
+    MEMBER(struct qk_host, spawn);
+    MEMBER(struct qk_host, stop_child);
+    MEMBER(struct qk_host, children);
+    MEMBER(struct qk_host, watch);
+    MEMBER(struct qk_host, unwatch);
+}
+
+static void print_supervision(void)
+{
+    STRUCT(struct qk_failure);
+    MEMBER(struct qk_failure, abi);
+    MEMBER(struct qk_failure, type_id);
+    MEMBER(struct qk_failure, type);
+    MEMBER(struct qk_failure, ref);
+    MEMBER(struct qk_failure, kind);
+    MEMBER(struct qk_failure, status);
+    MEMBER(struct qk_failure, failures);
+    MEMBER(struct qk_failure, reserved);
+    MEMBER(struct qk_failure, text);
+    STRUCT(struct qk_watch_event);
+    MEMBER(struct qk_watch_event, abi);
+    MEMBER(struct qk_watch_event, type_id);
+    MEMBER(struct qk_watch_event, type);
+    MEMBER(struct qk_watch_event, ref);
+    MEMBER(struct qk_watch_event, what);
+    MEMBER(struct qk_watch_event, status);
+    MEMBER(struct qk_watch_event, text);
+    STRUCT(struct qk_child);
+    MEMBER(struct qk_child, type_id);
+    MEMBER(struct qk_child, type);
+    MEMBER(struct qk_child, ref);
+    MEMBER(struct qk_child, state);
+    VALUE(QK_RESUME);
+    VALUE(QK_RESTART);
+    VALUE(QK_STOP);
+    VALUE(QK_ESCALATE);
+    VALUE(QK_ONE_FOR_ONE);
+    VALUE(QK_ONE_FOR_ALL);
+    VALUE(QK_REST_FOR_ONE);
+    VALUE(QK_FAILURE_PANIC);
+    VALUE(QK_FAILURE_ACTIVATE);
+    VALUE(QK_FAILURE_ESCALATED);
+    VALUE(QK_WATCH_ENDED);
+    VALUE(QK_WATCH_FAILED);
+    VALUE(QK_WATCH_ABSENT);
+    VALUE(QK_CHILD_BEGINS);
+    VALUE(QK_CHILD_LIVE);
+    VALUE(QK_CHILD_FAILED);
+    VALUE(QK_CHILD_WAITING);
+    VALUE(QK_CHILD_ENDS);
 }
 
 static void print_values(void)
@@ -126,6 +185,9 @@ static void print_values(void)
     VALUE(QK_DEACTIVATE_IDLE);
     VALUE(QK_DEACTIVATE_REQUESTED);
     VALUE(QK_DEACTIVATE_SHUTDOWN);
+    VALUE(QK_DEACTIVATE_STOPPED);
+    VALUE(QK_DEACTIVATE_RESTART);
+    VALUE(QK_DEACTIVATE_FAILED);
     VALUE(QK_LOG_ERROR);
     VALUE(QK_LOG_WARNING);
     VALUE(QK_LOG_NOTICE);
@@ -145,6 +207,7 @@ int main(void)
     print_descriptors();
     print_note();
     print_services();
+    print_supervision();
     print_values();
     return 0;
 }

@@ -80,6 +80,77 @@ enum qk_deactivate_reason {
     QK_DEACTIVATE_IDLE = 1,      /**< not called for the type's idle age, or for long while memory is short */
     QK_DEACTIVATE_REQUESTED = 2, /**< the actor or an administrator asked for it */
     QK_DEACTIVATE_SHUTDOWN = 3,  /**< the silo stops */
+    QK_DEACTIVATE_STOPPED = 4,   /**< its parent has stopped it, or ends itself */
+    QK_DEACTIVATE_RESTART = 5,   /**< it begins anew, because another child of its parent's has failed */
+    QK_DEACTIVATE_FAILED = 6,    /**< it has failed: its state may be half changed */
+};
+
+/** What a parent answers to the failure of a child. */
+enum qk_directive {
+    QK_DIRECTIVE_DEFAULT = 0, /**< as the parent's type says; of a type that says nothing: restart */
+    QK_RESUME = 1,            /**< goes on with its state as it is; after a failed on_activate: as restart */
+    QK_RESTART = 2,           /**< begins anew under the same key; what waits in its mailbox is kept */
+    QK_STOP = 3,              /**< ends; what waits in its mailbox fails */
+    QK_ESCALATE = 4,          /**< the parent fails too, and its parent is asked */
+};
+
+/** Which children a restart or stop that follows a failure is for. */
+enum qk_strategy {
+    QK_ONE_FOR_ONE = 0,  /**< the one that failed */
+    QK_ONE_FOR_ALL = 1,  /**< all of them */
+    QK_REST_FOR_ONE = 2, /**< the one that failed and those spawned after it */
+};
+
+/** How an actor failed. */
+enum qk_failure_kind {
+    QK_FAILURE_PANIC = 1,     /**< qk_panic() */
+    QK_FAILURE_ACTIVATE = 2,  /**< on_activate failed, or its state could not be loaded */
+    QK_FAILURE_ESCALATED = 3, /**< a child of its own did, and it could not or would not answer */
+};
+
+/** Of an actor that failed. Valid until the hook returns. */
+struct qk_failure {
+    struct qk_abi abi;
+    uint64_t type_id;
+    const char *type; /**< its name */
+    struct qk_ref ref;
+    uint32_t kind;     /**< enum qk_failure_kind */
+    int32_t status;    /**< QK_ECRASHED, or what on_activate returned */
+    uint32_t failures; /**< of it within the window of its type, this one included */
+    uint32_t reserved;
+    const char *text; /**< why */
+};
+
+/** What a watcher is told. */
+enum qk_watch_what {
+    QK_WATCH_ENDED = 1,  /**< the activation has ended; the watch is over */
+    QK_WATCH_FAILED = 2, /**< it has failed; the watch goes on */
+    QK_WATCH_ABSENT = 3, /**< it was not active when it was to be watched; the watch is over */
+};
+
+struct qk_watch_event {
+    struct qk_abi abi;
+    uint64_t type_id;
+    const char *type; /**< its name */
+    struct qk_ref ref;
+    uint32_t what;    /**< enum qk_watch_what */
+    int32_t status;   /**< of QK_WATCH_FAILED */
+    const char *text; /**< likewise: why */
+};
+
+enum qk_child_state {
+    QK_CHILD_BEGINS = 1, /**< not yet through with on_activate */
+    QK_CHILD_LIVE = 2,
+    QK_CHILD_FAILED = 3,  /**< its parent has to answer */
+    QK_CHILD_WAITING = 4, /**< it begins anew after its back-off */
+    QK_CHILD_ENDS = 5,
+};
+
+struct qk_child {
+    uint64_t type_id;
+    const char *type; /**< its name */
+    struct qk_ref ref;
+    uint32_t state; /**< enum qk_child_state */
 };
 
 /** A handler as the dispatch table holds it: `self` is the state message of the type, or NULL where it has none.
@@ -115,6 +186,15 @@ struct qk_type {
     int (*on_activate)(qk_turn *t, void *self); /**< NULL: none; less than 0 fails the call that activates */
     void (*on_deactivate)(qk_turn *t, void *self, enum qk_deactivate_reason reason); /**< NULL: none */
     const char *store; /**< name of the provider that keeps the state; NULL: it is not stored */
+    /** A child has failed: enum qk_directive; less than 0: as QK_ESCALATE. NULL: QK_DIRECTIVE_DEFAULT for all. */
+    int (*on_child_failure)(qk_turn *t, void *self, const struct qk_failure *failure);
+    void (*on_watched)(qk_turn *t, void *self, const struct qk_watch_event *event); /**< NULL: none */
+    uint32_t directive;         /**< enum qk_directive that QK_DIRECTIVE_DEFAULT stands for, as a parent */
+    uint32_t strategy;          /**< enum qk_strategy, as a parent */
+    uint32_t restart_max;       /**< restarts of one actor within the window; 0: 5 */
+    uint32_t restart_window_ms; /**< 0: 60,000 */
+    uint32_t backoff_ms;        /**< before the second restart within a window, doubled for each further; 0: 100 */
+    uint32_t backoff_max_ms;    /**< the most that it grows to; 0: 30,000 */
 };
 
 /** What a plugin exports, as the one constant data symbol `quark_plugin`. */
@@ -196,6 +276,12 @@ struct qk_host {
     int (*offload)(qk_turn *t, void (*fn)(void *arg), void *arg);
     const char *(*context)(qk_turn *t, const char *name);
     int (*set_context)(qk_turn *t, const char *name, const char *value);
+    void (*vpanic)(qk_turn *t, const char *format, va_list args); /**< does not return */
+    int (*spawn)(qk_turn *t, uint64_t type_id, struct qk_ref child);
+    int (*stop_child)(qk_turn *t, uint64_t type_id, struct qk_ref child);
+    int (*children)(qk_turn *t, struct qk_child **ret_children);
+    int (*watch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
+    int (*unwatch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
 };
 
 #ifdef __cplusplus

@@ -311,6 +311,82 @@ static inline int qk_offload(qk_turn *t, void (*fn)(void *arg), void *arg)
     return t->host->offload(t, fn, arg);
 }
 
+/**
+ * Says that this activation has failed, and ends the turn at once. It does not return.
+ *
+ * The caller of this turn gets QK_ECRASHED with the text. What the turn has from its arena goes, the calls that it has
+ * begun are abandoned, and timers that it has started stay until the activation ends. Nothing of the author's that is
+ * on the stack runs any more: what the turn has from malloc and has noted nowhere else is lost, and a mutex of the
+ * author's stays locked. Keep such things where `self` or qk_local() lead to them, and release them in on_deactivate,
+ * which runs with QK_DEACTIVATE_FAILED. What happens to the activation then says its parent, see qk_spawn(); one
+ * without a parent begins anew, at most `restart_max` times in a window without a pause that its callers notice.
+ *
+ * In on_deactivate it only ends the hook. The text is cut at QK_ERROR_TEXT_MAX bytes.
+ */
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3), noreturn))
+#endif
+static inline void
+qk_panic(qk_turn *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    t->host->vpanic(t, format, args);
+    va_end(args);
+    abort(); /* the line above does not return */
+}
+
+/**
+ * Makes the actor a child of this activation, and activates it if it is not active. Generated functions
+ * (`counter_spawn`) wrap it with the type. The child is called like any actor. It does not wait: an on_activate that
+ * fails is a failure of the child's.
+ *
+ * A child's failure goes to the hook on_child_failure of the parent's type, which answers for it. Children end before
+ * their parent does, the one that was spawned last first; a parent with children is not collected as idle. A child that
+ * ends by itself leaves its parent.
+ *
+ * @return 0, also when it is a child already; QK_ENOTFOUND (no such type), QK_EINVALID (the key, or the actor is this
+ *         one or above it), QK_EEXISTS (another's child), QK_ESTATE (in on_deactivate, or the actor ends just now),
+ *         QK_EOVERLOADED (QK_CHILDREN_MAX), QK_ENOMEMORY; text in qk_error()
+ */
+static inline int qk_spawn(qk_turn *t, uint64_t type_id, struct qk_ref child)
+{
+    return t->host->spawn(t, type_id, child);
+}
+
+/** Ends a child when its turn is over, its own children first; what waits in its mailbox fails with QK_EUNAVAILABLE. It
+ *  does not wait. 0, or QK_ENOTFOUND when it is no child of this activation. */
+static inline int qk_stop_child(qk_turn *t, uint64_t type_id, struct qk_ref child)
+{
+    return t->host->stop_child(t, type_id, child);
+}
+
+/** The children of this activation, in the order in which they were spawned: how many, or QK_ENOMEMORY. The list is in
+ *  the turn's arena. */
+static inline int qk_children(qk_turn *t, struct qk_child **ret_children)
+{
+    return t->host->children(t, ret_children);
+}
+
+/**
+ * Has the hook on_watched of this actor's type called when the actor `who` fails (each time) or ends (once, then the
+ * watch is over). One that is not active now is reported as QK_WATCH_ABSENT, and not activated. A watch belongs to the
+ * actor that asked, and what comes while that is not active is dropped. Watching twice is watching once.
+ *
+ * @return 0; QK_ENOTFOUND (no such type), QK_EINVALID (the key, or this actor itself), QK_ESTATE (the type has no
+ *         on_watched), QK_EOVERLOADED (QK_WATCHERS_MAX watch it), QK_ENOMEMORY; text in qk_error()
+ */
+static inline int qk_watch(qk_turn *t, uint64_t type_id, struct qk_ref who)
+{
+    return t->host->watch(t, type_id, who);
+}
+
+/** Ends a watch; an event that waits in the mailbox still comes. 0, or QK_ENOTFOUND when there is none. */
+static inline int qk_unwatch(qk_turn *t, uint64_t type_id, struct qk_ref who)
+{
+    return t->host->unwatch(t, type_id, who);
+}
+
 #ifdef __cplusplus
 }
 #endif
