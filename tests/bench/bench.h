@@ -44,6 +44,10 @@ uint64_t bench_resident(void);
 /* ---- a silo in the process, as the daemon sets it up (silo.c) */
 
 void silo_open(uint32_t workers);
+
+/* With other actors, whose state the SQLite file at `path` keeps. */
+void silo_open_stored(uint32_t workers, const struct qk_plugin *plugin, const char *path);
+
 void silo_close(void);
 
 /* Hands in a call as a client's. */
@@ -73,6 +77,8 @@ void local_fanout(const struct bench_workload *w, struct bench_sample *ret_sampl
 
 void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample);
 
+void save_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
+
 void floor_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_queue(const struct bench_workload *w, struct bench_sample *ret_sample);
@@ -80,5 +86,6 @@ void floor_ring(const struct bench_workload *w, struct bench_sample *ret_sample)
 void floor_create(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_socket(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 #endif

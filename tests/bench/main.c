@@ -38,6 +38,10 @@ static const struct bench_workload workloads[] = {
      NULL},
     {"client_64", "calls/s", "64 in flight", client_calls, floor_socket, 0, 64, true, false, NULL},
     {"client_1024", "calls/s", "1,024 in flight", client_calls, floor_socket, 0, 1024, true, false, ">= 400,000"},
+    {"save_sqlite_1", "saves/s", "durable saves of one actor; floor: single rows", save_sqlite, floor_sqlite, 1, 1,
+     true, false, "ratio <= 1.1"},
+    {"save_sqlite_64", "saves/s", "of 64 actors at once; the same floor", save_sqlite, floor_sqlite, 1, 64, true, false,
+     "ratio <= 0.17"},
     {"pairs_1", "round trips/s", "1 pair, one worker", local_pairs, floor_pairs, 1, 1, true, true, NULL},
     {"pairs_100", "round trips/s", "100 pairs, one worker", local_pairs, floor_pairs, 1, 100, true, true, NULL},
     {"pairs_10000", "round trips/s", "10,000 pairs, one worker", local_pairs, floor_pairs, 1, 10000, true, true, NULL},
@@ -181,7 +185,7 @@ static void print_row(const struct bench_workload *w, const struct result *r)
     char a[80], b[80], c[80], d[80] = "-", ratio[16] = "-";
     if (w->floor != NULL) {
         figure(r->floor, d);
-        snprintf(ratio, sizeof(ratio), "%.1f", r->ratio);
+        snprintf(ratio, sizeof(ratio), r->ratio < 1 ? "%.2f" : "%.1f", r->ratio);
     }
     printf("%-14s %14s %14s %14s %14s %6s  %-14s %s", w->name, figure(r->median, a), figure(r->min, b),
            figure(r->max, c), d, ratio, w->unit, w->what);

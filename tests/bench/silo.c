@@ -10,6 +10,7 @@
 #include "base/park.h"
 #include "bench.quark.h"
 #include "runtime/runtime.h"
+#include "silo/stores.h"
 
 #define WORKERS_MAX 64
 #define WATCH_NS    5000000
@@ -18,6 +19,7 @@
 
 static struct {
     struct qk_runtime *rt;
+    struct qk_stores *stores; /* NULL: none */
     uint32_t workers;
     pthread_t threads[WORKERS_MAX];
     struct qk_park park;
@@ -48,6 +50,8 @@ static int64_t wall_ms(void *arg)
 static void deliver(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
+    if (silo.stores != NULL)
+        chain = qk_stores_take(silo.stores, chain);
     while (chain != NULL) {
         struct qk_port_frame *f = chain;
         chain = f->next;
@@ -65,7 +69,7 @@ static void *worker_main(void *arg)
     return NULL;
 }
 
-void silo_open(uint32_t workers)
+static void open_silo(uint32_t workers, const struct qk_plugin *plugin)
 {
     struct qk_runtime_config config;
     char text[256] = "";
@@ -77,8 +81,10 @@ void silo_open(uint32_t workers)
     config.seed = (uint64_t)bench_now_ns();
     if (workers > WORKERS_MAX || qk_runtime_create(&config, &silo.rt) < 0)
         bench_fail("no runtime with %u workers", workers);
-    if (qk_runtime_add_plugin(silo.rt, &bench_plugin, text, sizeof(text)) < 0)
+    if (qk_runtime_add_plugin(silo.rt, plugin, text, sizeof(text)) < 0)
         bench_fail("%s", text);
+    if (silo.stores != NULL)
+        qk_stores_set_runtime(silo.stores, silo.rt);
     silo.workers = workers;
     for (uint32_t i = 0; i < workers; i++) {
         if (pthread_create(&silo.threads[i], NULL, worker_main, (void *)(uintptr_t)i) != 0)
@@ -86,11 +92,29 @@ void silo_open(uint32_t workers)
     }
 }
 
+void silo_open(uint32_t workers)
+{
+    open_silo(workers, &bench_plugin);
+}
+
+void silo_open_stored(uint32_t workers, const struct qk_plugin *plugin, const char *path)
+{
+    const struct qk_stores_config config = {.sqlite_path = path};
+    const char *code;
+    char text[512] = "";
+    if (qk_stores_create(&config, &silo.stores) < 0 ||
+        qk_stores_admit(silo.stores, plugin, &code, text, sizeof(text)) < 0)
+        bench_fail("no store: %s", text);
+    open_silo(workers, plugin);
+}
+
 void silo_close(void)
 {
     qk_runtime_stop(silo.rt, bench_now_ns());
     for (uint32_t i = 0; i < silo.workers; i++)
         pthread_join(silo.threads[i], NULL);
+    qk_stores_destroy(silo.stores);
+    silo.stores = NULL;
     int left = qk_runtime_destroy(silo.rt);
     if (left != 0)
         bench_fail("%d activations or messages were left over", left);
