@@ -8,7 +8,8 @@ container_suite=bookworm
 # What systemd needs to be one, what the daemon and the tool are linked with, and what an author of actors has.
 container_packages=(
     systemd systemd-sysv dbus procps
-    libprotobuf-c1 libevent-core-2.1-7 libconfig9 libsystemd0 libjemalloc2 libsmartcols1 libncursesw6 libxxhash0
+    libprotobuf-c1 libevent-core-2.1-7 libconfig9 libsystemd0 libjemalloc2 libsmartcols1 libsqlite3-0 libncursesw6
+    libxxhash0
     gcc libc6-dev meson ninja-build pkg-config protobuf-compiler protobuf-c-compiler libprotobuf-dev libprotobuf-c-dev
     check libsubunit-dev
 )
