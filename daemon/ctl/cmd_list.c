@@ -79,8 +79,10 @@ int qk_cmd_actors(struct qk_ctl *ctl)
     }
     rc = qk_table_print(ctl, &table);
     qk_table_finish(&table);
+    /* A reply has a bound of its own. */
     if (rc == QK_EXIT_OK && list->total > list->n_actors)
-        fprintf(ctl->err, "%zu of %" PRIu64 " shown; --limit N shows more\n", list->n_actors, list->total);
+        fprintf(ctl->err, "%zu of %" PRIu64 " shown; %s\n", list->n_actors, list->total,
+                list->n_actors < actors.limit ? "one reply holds no more: name a TYPE/PREFIX" : "--limit N shows more");
     return rc;
 }
 

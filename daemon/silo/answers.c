@@ -15,9 +15,10 @@
 #include "wire/check.h"
 
 #define ACTORS_DEFAULT 1000
-#define LISTING_BYTES  (QK_PAYLOAD_MAX - (64 << 10)) /* what a listing may take packed */
-#define ACTOR_BYTES    64                            /* of an actor packed, beside its type and key */
-#define QUEUES_MAX     200000                        /* activations up to which their mailboxes are added up */
+#define LISTING_BYTES  (QK_PAYLOAD_MAX - (64 << 10))       /* what a listing may take packed */
+#define ACTOR_BYTES    64                                  /* of an actor packed, beside its type and key */
+#define ACTORS_MAX     ((QK_MESSAGE_FIELDS_MAX - 100) / 7) /* an actor has six fields and is one; a reader counts them */
+#define QUEUES_MAX     200000                              /* activations up to which their mailboxes are added up */
 #define NS_PER_MS      1000000
 
 struct build {
@@ -309,6 +310,8 @@ static int answer_actors(struct build *b, const Quark__Admin__ActorsRequest *req
                               .prefix = request->key_prefix,
                               .prefix_len = strlen(request->key_prefix),
                               .limit = request->limit != 0 ? request->limit : ACTORS_DEFAULT};
+    if (walk.limit > ACTORS_MAX)
+        walk.limit = ACTORS_MAX;
     if (*request->type != 0) {
         qk_runtime_visit_types(b->silo->rt, visit_type, &types);
         if (!types.found) {

@@ -79,6 +79,7 @@ START_TEST(test_list_actors)
     fake.admin = &reply;
     expect_run(0, "TYPE  KEY    STATE MAILBOX TURNS   IDLE\nevery a\\x09b idle        0     3 250 ms\n",
                "1 of 7 shown; --limit N shows more\n", "actors", "every/a");
+    expect_run(0, NULL, "1 of 7 shown; one reply holds no more: name a TYPE/PREFIX\n", "actors", "--limit", "5");
     expect_run(2, "", NULL, "actors", "--limit", "0");
     expect_run(2, "", NULL, "actors", "--limit", "x");
     expect_run(

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <admin.pb-c.h>
 #include "fixture.h"
+#include "wire/check.h"
 
 static struct peer p;
 
@@ -187,6 +188,33 @@ START_TEST(test_admin_actors_are_bounded)
 }
 END_TEST
 
+/* Nor does it have more fields than a client unpacks. */
+START_TEST(test_admin_actors_can_be_unpacked)
+{
+    char key[8];
+    int32_t status;
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "%d", i);
+        fx_call(&p, (uint64_t)i + 1, S_ADD, key, 1, false);
+        if (i % 100 == 99) {
+            for (int k = 0; k < 100; k++)
+                peer_reply(&p, &status, NULL);
+        }
+    }
+    Quark__Admin__AdminReply *reply = list_actors("", "", UINT32_MAX, &status);
+    ck_assert_ptr_nonnull(reply);
+    size_t size = quark__admin__admin_reply__get_packed_size(reply);
+    uint8_t *bytes = malloc(size);
+    ck_assert_ptr_nonnull(bytes);
+    quark__admin__admin_reply__pack(reply, bytes);
+    ck_assert_int_gt(qk_wire_check(&quark__admin__admin_reply__descriptor, bytes, size), 0);
+    ck_assert_uint_gt(reply->actors->n_actors, 10000);
+    ck_assert_uint_eq(reply->actors->total, 20000);
+    free(bytes);
+    free_reply(reply);
+}
+END_TEST
+
 START_TEST(test_admin_top)
 {
     Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
@@ -341,6 +369,7 @@ int main(void)
     tcase_add_test(tc, test_admin_types_and_schema);
     tcase_add_test(tc, test_admin_actors);
     tcase_add_test(tc, test_admin_actors_are_bounded);
+    tcase_add_test(tc, test_admin_actors_can_be_unpacked);
     tcase_add_test(tc, test_admin_top);
     tcase_add_test(tc, test_admin_plugins);
     tcase_add_test(tc, test_admin_deactivate);
