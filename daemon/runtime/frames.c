@@ -166,6 +166,7 @@ static void accept_deactivate(struct qk_worker *w, struct qk_port_frame *frame)
 
 void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
 {
+    qk_load_look(w);
     while (chain != NULL) {
         struct qk_port_frame *frame = chain;
         chain = frame->next;

@@ -28,6 +28,7 @@
 #define QK_STEAL_CALLED_NS 1000000 /* the same of one that a fiber there waits for */
 #define QK_SAMPLE_EVERY    64      /* turns: how often one is timed */
 #define QK_STRIPES         64      /* locks for fibers that wait for room */
+#define QK_SLOW_NS         10000   /* turns of methods that take longer are all timed */
 
 struct qk_worker;
 struct qk_act;
@@ -58,7 +59,8 @@ struct qk_rt_method {
     const struct qk_method *desc;
     bool flat_request; /* copying the struct copies the message */
     bool flat_reply;
-    uint8_t interleave; /* enum qk_interleave */
+    uint8_t interleave;       /* enum qk_interleave */
+    _Atomic uint32_t mean_ns; /* that a turn holds its thread, until it is suspended; 0: less than QK_SLOW_NS */
     uint16_t index;
 };
 
@@ -155,6 +157,7 @@ struct qk_msg {
     struct qk_memo memo;     /* to the worker of a turn that is suspended, when its caller gives up */
     struct qk_fiber *runner; /* that turn's; its worker only */
     uint32_t reply_size;     /* of a foreign reply, packed at `reply` */
+    uint32_t cost_ns;        /* of a frame that waits: what it counts for in `queued` */
     struct qk_worker *owner; /* whose memory it is */
     struct qk_worker *home;  /* where the caller waits */
     union {
@@ -646,6 +649,17 @@ void qk_notice_post(struct qk_worker *w, struct qk_act *to, struct qk_msg *msg);
 int qk_super_watch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who, const char **ret_why);
 int qk_super_unwatch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who);
 
+/* ---- more than can be done in time (load.c) */
+
+/* A turn held its thread for `ns`, or until it was suspended. */
+void qk_load_learn(const struct qk_rt_method *method, int64_t ns);
+
+/* Reckons up what waits, before frames are accepted. */
+void qk_load_look(struct qk_worker *w);
+
+/* Whether a frame would wait in the mailbox past its deadline; else counts it among those that wait. */
+bool qk_load_is_hopeless(struct qk_worker *w, struct qk_msg *msg, const struct qk_act *act);
+
 /* ---- cancelling (cancel.c) */
 
 /* Called before a turn is suspended: from then on its worker learns when its caller gives up. True when that has
@@ -795,6 +809,8 @@ struct qk_worker {
     struct qk_act *pinned_head; /* runnable activations that may not be stolen */
     struct qk_act *pinned_tail;
     uint32_t next_run;
+    int64_t round_until_ns; /* the round ends then */
+    int64_t backlog_ns;     /* how long what waits takes the workers, as frames are accepted */
     struct qk_pool pool;
     struct qk_act *free_acts;
     struct qk_act *retired;
@@ -836,7 +852,11 @@ struct qk_worker {
     _Atomic uint64_t parks;
     _Atomic uint64_t wakes;
     _Atomic uint64_t frames_in;
-    _Atomic uint64_t refused;   /* calls, for want of memory */
+    _Atomic uint64_t refused; /* calls, for want of memory or time */
+    /* Frames that wait for their turn, by the time that they will take: accepted here, and no longer waiting. The sum
+     * over workers counts. */
+    _Atomic uint64_t queued_ns;
+    _Atomic uint64_t unqueued_ns;
     _Atomic uint64_t acts_made; /* activations' memory, used or not */
     _Atomic uint64_t turn_number;
     _Atomic(struct qk_act *) turn_act;
@@ -960,6 +980,14 @@ static inline enum qk_runtime_phase qk_runtime_phase(const struct qk_runtime *rt
 static inline void qk_count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* A frame waits no longer. */
+static inline void qk_load_unqueue(struct qk_worker *w, struct qk_msg *msg)
+{
+    if (msg->cost_ns != 0)
+        qk_count(&w->unqueued_ns, msg->cost_ns);
+    msg->cost_ns = 0;
 }
 
 #endif

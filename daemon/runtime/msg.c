@@ -86,6 +86,7 @@ struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t 
     msg->status = 0;
     atomic_store_explicit(&msg->life, QK_LIFE_PENDING, memory_order_relaxed);
     msg->reply_size = 0;
+    msg->cost_ns = 0;
     msg->home = NULL;
     msg->pending = NULL;
     msg->deadline = (struct qk_deadline){0};

@@ -176,6 +176,7 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
         qk_msg_destroy(w, msg);
         break;
     case QK_MSG_FRAME:
+        qk_load_unqueue(w, msg);
         if (msg->one_way)
             qk_port_frame_destroy(msg->frame);
         else if (msg->frame != NULL)
@@ -209,9 +210,13 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
     msg->one_way = ack != NULL; /* before others can see it; taken back if it is refused */
     enum qk_push pushed = QK_PUSH_CLOSED;
     struct qk_act *act;
+    bool hopeless = false;
     while (pushed == QK_PUSH_CLOSED) {
         act = qk_act_locate(w, type, key, key_len, true);
         if (act == NULL)
+            break;
+        hopeless = qk_load_is_hopeless(w, msg, act);
+        if (qk_unlikely(hopeless))
             break;
         pushed = qk_mailbox_push(&act->mailbox, &msg->link, type->mailbox_max);
     }
@@ -226,6 +231,8 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
     msg->one_way = false;
     if (pushed == QK_PUSH_FULL)
         qk_msg_fail(w, msg, QK_EOVERLOADED, "the actor's mailbox is full");
+    else if (hopeless)
+        qk_msg_fail(w, msg, QK_EOVERLOADED, "more waits than can be done before the deadline of the call");
     else
         qk_msg_fail(w, msg, QK_ENOMEMORY, qk_act_refusal(w));
 }
@@ -429,6 +436,7 @@ static void count_turn(struct qk_worker *w, struct qk_turn_state *t)
     }
     if (t->started_ns != 0 && !t->suspended_once) {
         qk_worker_read_clock(w);
+        qk_load_learn(t->method, w->now_ns - t->started_ns);
         qk_count(&c->samples, 1);
         qk_count(&c->turn_ns, (uint64_t)(w->now_ns - t->started_ns));
         if (t->started_ns > t->msg->sent_ns)
@@ -519,6 +527,10 @@ static enum qk_next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk
     if (interleaves)
         qk_chain_enter(act, fiber->turn.method);
     if (!enter_fiber(w, fiber)) {
+        if (qk_unlikely(fiber->turn.started_ns != 0)) { /* what follows later is not counted */
+            qk_worker_read_clock(w);
+            qk_load_learn(fiber->turn.method, w->now_ns - fiber->turn.started_ns);
+        }
         qk_turn_settle(w, act);
         return interleaves ? QK_GO_ON : QK_LEAVE;
     }
@@ -568,6 +580,7 @@ static enum qk_next run_message(struct qk_worker *w, struct qk_act *act, struct 
         }
     } else {
         act->used = true;
+        qk_load_unqueue(w, msg);
     }
     if (qk_unlikely(msg->kind == QK_MSG_CALL &&
                     atomic_load_explicit(&msg->life, memory_order_relaxed) == QK_LIFE_ABANDONED)) {
@@ -600,7 +613,8 @@ static enum qk_next run_message(struct qk_worker *w, struct qk_act *act, struct 
         end_turn(w, fiber);
         return QK_GO_ON;
     }
-    if (qk_unlikely(++w->tick % QK_SAMPLE_EVERY == 0)) {
+    bool slow = atomic_load_explicit(&((struct qk_rt_method *)msg->method)->mean_ns, memory_order_relaxed) != 0;
+    if (qk_unlikely(++w->tick % QK_SAMPLE_EVERY == 0 || slow)) {
         qk_worker_read_clock(w);
         fiber->turn.started_ns = w->now_ns;
     }
@@ -636,6 +650,7 @@ static struct qk_msg *next_message(struct qk_act *act)
 
 void qk_turn_run(struct qk_worker *w, struct qk_act *act)
 {
+    bool ran = false;
     if (act->left == 0)
         act->left = (uint8_t)w->rt->config.budget;
     for (;;) {
@@ -650,7 +665,7 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             return;
         if (qk_unlikely(next == QK_AGAIN))
             continue;
-        if (act->left == 0) {
+        if (act->left == 0 || (ran && qk_unlikely(w->now_ns >= w->round_until_ns))) {
             qk_turn_settle(w, act);
             qk_queue_push(w, act, false);
             return;
@@ -664,6 +679,7 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             continue;
         }
         act->left--;
+        ran = true;
         if (run_message(w, act, msg) == QK_LEAVE)
             return;
     }

@@ -331,8 +331,9 @@ bool qk_worker_round(struct qk_worker *w)
     take_posted(w);
     fire_timers(w);
     unsigned runs = 0;
-    int64_t until_ns = w->now_ns + ROUND_NS; /* the clock is read now and then between turns */
-    while (runs < ROUND_RUNS && w->now_ns < until_ns) {
+    qk_frames_deliver(w);                     /* what was refused as it came, above all */
+    w->round_until_ns = w->now_ns + ROUND_NS; /* the clock is read now and then between turns */
+    while (runs < ROUND_RUNS && w->now_ns < w->round_until_ns) {
         if ((runs & 15) == 0) {
             take_replies(w);
             take_woken(w);

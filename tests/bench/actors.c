@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include "base/park.h"
 #include "bench.quark.h"
 
@@ -156,6 +157,21 @@ int sink_note(qk_turn *t, Bench__Number *self, const Bench__Number *req)
     (void)t;
     self->value = req->value;
     atomic_fetch_add_explicit(&noted, 1, memory_order_relaxed);
+    return 0;
+}
+
+/* ---- mill */
+
+int mill_grind(qk_turn *t, const Bench__Number *req, Bench__Nothing *rep)
+{
+    (void)t;
+    (void)rep;
+    struct timespec ts;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    int64_t until = ts.tv_sec * 1000000000ll + ts.tv_nsec + req->value;
+    do
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    while (ts.tv_sec * 1000000000ll + ts.tv_nsec < until);
     return 0;
 }
 

@@ -64,7 +64,7 @@ void actors_prepare(void);
 /* Waits until the ring's token has come to rest. */
 void actors_wait_for_token(void);
 
-/* ---- workloads (local.c, client.c) and floors (floor.c) */
+/* ---- workloads (local.c, client.c, overload.c) and floors (floor.c) */
 
 void local_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
 void local_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
@@ -75,9 +75,16 @@ void local_create(const struct bench_workload *w, struct bench_sample *ret_sampl
 void local_idle(const struct bench_workload *w, struct bench_sample *ret_sample);
 void local_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
 
+/* Starts a daemon with these lines in its configuration and connects; ends both. */
+struct qk_client;
+struct qk_client *client_open(const char *settings);
+void client_close(struct qk_client *client);
+
 void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 void save_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
+void overload_goodput(const struct bench_workload *w, struct bench_sample *ret_sample);
+void overload_recovery(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 void floor_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);

@@ -56,7 +56,7 @@ static void copy_plugin(void)
     free(bytes);
 }
 
-static void make_folder(void)
+static void make_folder(const char *settings)
 {
     char path[96], text[512];
     strcpy(daemon_.folder, "/tmp/quark-bench-XXXXXX");
@@ -69,15 +69,15 @@ static void make_folder(void)
     snprintf(daemon_.socket, sizeof(daemon_.socket), "%s/socket", daemon_.folder);
     int n = snprintf(text, sizeof(text),
                      "socket: { path = \"%s\"; };\nplugins: { directories = [ \"%s\" ]; };\n"
-                     "log: { level = \"warning\"; };\n",
-                     daemon_.socket, path);
+                     "log: { level = \"warning\"; };\n%s\n",
+                     daemon_.socket, path, settings);
     write_file("quarkd.conf", text, (size_t)n);
 }
 
-static void start_daemon(void)
+static void start_daemon(const char *settings)
 {
     char config[96];
-    make_folder();
+    make_folder(settings);
     snprintf(config, sizeof(config), "%s/quarkd.conf", daemon_.folder);
     daemon_.pid = fork();
     if (daemon_.pid < 0)
@@ -122,6 +122,18 @@ static struct qk_client *connect_client(void)
         nanosleep(&pause, NULL);
     }
     return client;
+}
+
+struct qk_client *client_open(const char *settings)
+{
+    start_daemon(settings);
+    return connect_client();
+}
+
+void client_close(struct qk_client *client)
+{
+    qk_client_destroy(client);
+    stop_daemon();
 }
 
 /* ---- the load */
@@ -194,16 +206,14 @@ void client_calls(const struct bench_workload *w, struct bench_sample *ret_sampl
     struct load load = {.samples = malloc(sizeof(double) * (calls / SAMPLE_EVERY + IN_FLIGHT_MAX))};
     if (load.samples == NULL)
         bench_fail("out of memory");
-    start_daemon();
-    load.client = connect_client();
+    load.client = client_open("");
     run_load(&load, w->size, calls / 10);
     int64_t took_ns = run_load(&load, w->size, calls);
     ret_sample->value = (double)calls / ((double)took_ns / 1e9);
     qsort(load.samples, load.n_samples, sizeof(double), compare);
     ret_sample->p50_us = load.samples[load.n_samples / 2];
     ret_sample->p99_us = load.samples[load.n_samples * 99 / 100];
-    qk_client_destroy(load.client);
-    stop_daemon();
+    client_close(load.client);
     free(load.samples);
 }
 
