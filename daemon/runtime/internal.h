@@ -476,13 +476,20 @@ struct qk_turn_state {
 
 /* An operation on stored state that a fiber waits for; on its stack. */
 struct qk_state_wait {
-    struct qk_memo memo; /* first */
+    struct qk_memo memo;        /* first */
+    struct qk_state_wait *next; /* of the same activation, by a turn that interleaves */
     struct qk_fiber *fiber;
     struct qk_port_frame *frame; /* the answer */
     uint32_t operation;          /* enum qk_state_operation */
     bool sent;
     bool done;
     int status;
+};
+
+/* Lies behind the state of an activation whose type stores it. */
+struct qk_stored {
+    uint64_t version;            /* as the store last gave it */
+    struct qk_state_wait *first; /* the operation under way, and those that wait until it is over */
 };
 
 /* Offloaded work that a fiber waits for; on its stack. */

@@ -150,7 +150,7 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
     type->begins = d->on_activate != NULL || (type->stored && (d->flags & QK_TYPE_LAZY_STATE) == 0);
     type->state_size = d->state != NULL ? (uint32_t)((d->state->sizeof_message + 7) & ~(size_t)7) : 0;
     if (type->stored)
-        type->state_size += (uint32_t)sizeof(uint64_t); /* the version, behind the message */
+        type->state_size += (uint32_t)sizeof(struct qk_stored); /* behind the message */
     type->methods = calloc(d->n_methods + 1, sizeof(*type->methods));
     int rc = type->methods != NULL ? build_slots(type) : -ENOMEM;
     if (rc < 0) {

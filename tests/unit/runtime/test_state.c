@@ -10,10 +10,10 @@
 #include "rt.pb-c.h"
 
 enum method { ADD, GET, SAVE, CLEAR, RELOAD, QUIT, N_METHODS };
-enum kind { EAGER, LAZY, UNSTORED, N_KINDS };
+enum kind { EAGER, LAZY, UNSTORED, MIXED, N_KINDS };
 
 static const char *const names[N_METHODS] = {"Add", "Get", "Save", "Clear", "Reload", "Quit"};
-static const char *const kind_names[N_KINDS] = {"eager", "lazy", "unstored"};
+static const char *const kind_names[N_KINDS] = {"eager", "lazy", "unstored", "mixed"};
 static struct qk_method methods[N_KINDS][N_METHODS];
 static struct harness h;
 
@@ -159,7 +159,9 @@ static void setup(void)
                                     .state = &rt__state__descriptor,
                                     .methods = methods[k],
                                     .n_methods = N_METHODS,
-                                    .flags = k == LAZY ? QK_TYPE_LAZY_STATE : 0,
+                                    .flags = k == LAZY    ? QK_TYPE_LAZY_STATE
+                                             : k == MIXED ? QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_LAZY_STATE
+                                                          : 0,
                                     .store = k == UNSTORED ? NULL : "memory"};
         type_list[k] = &types[k];
     }
@@ -297,6 +299,35 @@ START_TEST(test_state_slow_store_holds_the_turn_and_nothing_else)
 }
 END_TEST
 
+/* Turns that interleave save at the same time: the second save waits for the first, and is no conflict. */
+START_TEST(test_state_operations_of_one_activation_go_one_after_another)
+{
+    Rt__Number in = RT__NUMBER__INIT;
+    int64_t v;
+    kind_now = MIXED;
+    ck_assert_int_eq(call(ADD, 5, &v), 0);
+    hold = true;
+    static const enum method methods_in_order[] = {SAVE, SAVE, CLEAR, SAVE};
+    for (uint64_t i = 0; i < 4; i++)
+        harness_submit(&h, QK_PORT_CALL, find(methods_in_order[i]), "a", &in.base, 100 + i, 0);
+    for (int i = 0; i < 4; i++) {
+        held = NULL;
+        harness_run(&h);
+        ck_assert_ptr_nonnull(held);
+        ck_assert_int_eq(operations, i + 1);
+        answer(held);
+    }
+    harness_run(&h);
+    for (int i = 0; i < 4; i++) {
+        struct qk_port_frame *f = harness_reply(&h);
+        ck_assert_ptr_nonnull(f);
+        ck_assert_int_eq(f->status, 0);
+        qk_port_frame_destroy(f);
+    }
+    ck_assert_uint_eq(stored_version, 1); /* after the clear */
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("state");
@@ -308,6 +339,7 @@ int main(void)
     tcase_add_test(c, test_state_lazy_is_loaded_on_demand);
     tcase_add_test(c, test_state_of_a_type_without_store);
     tcase_add_test(c, test_state_slow_store_holds_the_turn_and_nothing_else);
+    tcase_add_test(c, test_state_operations_of_one_activation_go_one_after_another);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);
