@@ -335,7 +335,7 @@ def damaged_frames():
 
 
 def out_of_bounds():
-    for head in ((0, 0), (0, 5), (4097, 0), (1, 4 * MIB + 1), (0xFFFFFFFF, 0xFFFFFFFF), (0x80000000, 1)):
+    for head in ((0, 0), (0, 5), (8193, 0), (1, 4 * MIB + 1), (0xFFFFFFFF, 0xFFFFFFFF), (0x80000000, 1)):
         client = Client()
         client.send(struct.pack("<II", *head))
         client.expect_the_end(EPROTOCOL)
