@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #define CENTS_MAX (INT64_MAX / 4) /* of a balance: sums of a few of them are in range */
+#define PARTS_MAX 2048            /* transfers under way with one account as the payer, and likewise as the payee */
 
 /* ---- parts: what an account remembers of transfers under way */
 
@@ -18,8 +19,10 @@ static Bank__Part *find_part(Bank__Part **parts, size_t n, const char *transfer)
 }
 
 /* Members of the state are made with malloc; they are freed with it when the activation ends. */
-static int add_part(Bank__Part ***parts, size_t *n, const Bank__Part *from)
+static int add_part(qk_turn *t, Bank__Part ***parts, size_t *n, const Bank__Part *from)
 {
+    if (*n >= PARTS_MAX)
+        return qk_fail(t, QK_EOVERLOADED, "account %s has %d transfers under way", qk_self(t).key, PARTS_MAX);
     Bank__Part **more = realloc(*parts, (*n + 1) * sizeof(*more));
     if (more == NULL)
         return -ENOMEM;
@@ -53,6 +56,17 @@ static void remove_part(Bank__Part **parts, size_t *n, Bank__Part *part)
 static int problem(qk_turn *t, Bank__Problem what, const char *why)
 {
     return qk_fail(t, QK_APP((int)what), "account %s %s", qk_self(t).key, why);
+}
+
+/* An account answers for a change only once it is stored. Where that fails the activation ends: the next message finds
+ * what is stored, and not a change that may be lost. */
+static int keep(qk_turn *t, Bank__AccountState *self)
+{
+    int rc = account_save(t, self);
+    if (rc == 0)
+        return 0;
+    qk_deactivate(t);
+    return qk_fail(t, rc, "account %s could not be saved: %s", qk_self(t).key, qk_error(t));
 }
 
 /* Whether `cents` may be moved into or out of the account. */
@@ -90,6 +104,12 @@ static int show(const Bank__AccountState *self, Bank__Balance *rep)
     return 0;
 }
 
+static int keep_and_show(qk_turn *t, Bank__AccountState *self, Bank__Balance *rep)
+{
+    int rc = keep(t, self);
+    return rc < 0 ? rc : show(self, rep);
+}
+
 int account_open(qk_turn *t, Bank__AccountState *self, const Bank__Amount *req, Bank__Balance *rep)
 {
     if (self->open)
@@ -98,7 +118,7 @@ int account_open(qk_turn *t, Bank__AccountState *self, const Bank__Amount *req, 
         return problem(t, BANK__PROBLEM__BAD_AMOUNT, "can't be opened with that amount");
     self->open = true;
     self->cents = req->cents;
-    return show(self, rep);
+    return keep_and_show(t, self, rep);
 }
 
 int account_deposit(qk_turn *t, Bank__AccountState *self, const Bank__Amount *req, Bank__Balance *rep)
@@ -107,7 +127,7 @@ int account_deposit(qk_turn *t, Bank__AccountState *self, const Bank__Amount *re
     if (rc < 0)
         return rc;
     self->cents += req->cents;
-    return show(self, rep);
+    return keep_and_show(t, self, rep);
 }
 
 int account_withdraw(qk_turn *t, Bank__AccountState *self, const Bank__Amount *req, Bank__Balance *rep)
@@ -116,7 +136,7 @@ int account_withdraw(qk_turn *t, Bank__AccountState *self, const Bank__Amount *r
     if (rc < 0)
         return rc;
     self->cents -= req->cents;
-    return show(self, rep);
+    return keep_and_show(t, self, rep);
 }
 
 int account_get(qk_turn *t, Bank__AccountState *self, const Bank__None *req, Bank__Balance *rep)
@@ -134,24 +154,24 @@ int account_hold(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, Ba
         return 0;
     int rc = check_out(t, self, req->cents);
     if (rc == 0)
-        rc = add_part(&self->out, &self->n_out, req);
+        rc = add_part(t, &self->out, &self->n_out, req);
     if (rc < 0)
         return rc;
     self->cents -= req->cents;
     self->held += req->cents;
-    return 0;
+    return keep(t, self);
 }
 
 int account_release(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, Bank__None *rep)
 {
-    (void)t, (void)rep;
+    (void)rep;
     Bank__Part *part = find_part(self->out, self->n_out, req->transfer);
     if (part == NULL)
         return 0;
     self->cents += part->cents;
     self->held -= part->cents;
     remove_part(self->out, &self->n_out, part);
-    return 0;
+    return keep(t, self);
 }
 
 int account_accept(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, Bank__None *rep)
@@ -161,16 +181,16 @@ int account_accept(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, 
         return 0;
     int rc = check_in(t, self, req->cents);
     if (rc == 0)
-        rc = add_part(&self->in, &self->n_in, req);
+        rc = add_part(t, &self->in, &self->n_in, req);
     if (rc < 0)
         return rc;
     self->cents += req->cents;
-    return 0;
+    return keep(t, self);
 }
 
 int account_settle(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, Bank__None *rep)
 {
-    (void)t, (void)rep;
+    (void)rep;
     Bank__Part *out = find_part(self->out, self->n_out, req->transfer);
     if (out != NULL) {
         self->held -= out->cents;
@@ -179,12 +199,23 @@ int account_settle(qk_turn *t, Bank__AccountState *self, const Bank__Part *req, 
     Bank__Part *in = find_part(self->in, self->n_in, req->transfer);
     if (in != NULL)
         remove_part(self->in, &self->n_in, in);
-    return 0;
+    return out != NULL || in != NULL ? keep(t, self) : 0;
 }
 
 /* ---- transfers */
 
-/* Keeps the order of the first run; a later run must bring the same. */
+/* As keep() for accounts. */
+static int note(qk_turn *t, Bank__TransferState *self)
+{
+    int rc = transfer_save(t, self);
+    if (rc == 0)
+        return 0;
+    qk_deactivate(t);
+    return qk_fail(t, rc, "transfer %s could not be saved: %s", qk_self(t).key, qk_error(t));
+}
+
+/* Keeps the order of the first run; a later run must bring the same. It is saved before the first account is asked, so
+ * that no other order can follow what this one has begun. */
 static int take_order(qk_turn *t, Bank__TransferState *self, const Bank__Order *order)
 {
     if (self->order != NULL) {
@@ -209,15 +240,21 @@ static int take_order(qk_turn *t, Bank__TransferState *self, const Bank__Order *
         return -ENOMEM;
     }
     self->order = copy;
-    return 0;
+    return note(t, self);
+}
+
+static int enter(qk_turn *t, Bank__TransferState *self, Bank__TransferState__Phase phase)
+{
+    self->phase = phase;
+    return note(t, self);
 }
 
 /* Remembers why there will be no transfer. */
-static void refuse(qk_turn *t, Bank__TransferState *self, int rc, Bank__TransferState__Phase phase)
+static int refuse(qk_turn *t, Bank__TransferState *self, int rc, Bank__TransferState__Phase phase)
 {
-    self->phase = phase;
     self->refusal = rc;
     qk_set_string(&self->reason, qk_error(t)); /* without memory the reason stays empty; the code says enough */
+    return enter(t, self, phase);
 }
 
 /* Both sides forget the transfer, at the same time. */
@@ -235,7 +272,8 @@ static int settle(qk_turn *t, const Bank__Order *order, const Bank__Part *part)
     return rc < 0 ? rc : other;
 }
 
-/* Takes the transfer as far as it goes. Between two phases anything may fail; the next run goes on from there. */
+/* Takes the transfer as far as it goes. Between two phases anything may fail; the next run goes on from the last that
+ * was saved. HELD, UNDONE after REFUSED, and DONE are not: what comes before them does no harm a second time. */
 static int proceed(qk_turn *t, Bank__TransferState *self, const Bank__Part *part)
 {
     const Bank__Order *order = self->order;
@@ -243,20 +281,19 @@ static int proceed(qk_turn *t, Bank__TransferState *self, const Bank__Part *part
     if (self->phase == BANK__TRANSFER_STATE__PHASE__NEW) {
         rc = account_hold_call(t, qk_ref(order->from), part, NULL);
         if (qk_is_app(rc))
-            refuse(t, self, rc, BANK__TRANSFER_STATE__PHASE__UNDONE);
-        else if (rc < 0)
+            return refuse(t, self, rc, BANK__TRANSFER_STATE__PHASE__UNDONE);
+        if (rc < 0)
             return rc;
-        else
-            self->phase = BANK__TRANSFER_STATE__PHASE__HELD;
+        self->phase = BANK__TRANSFER_STATE__PHASE__HELD;
     }
     if (self->phase == BANK__TRANSFER_STATE__PHASE__HELD) {
         rc = account_accept_call(t, qk_ref(order->to), part, NULL);
         if (qk_is_app(rc))
-            refuse(t, self, rc, BANK__TRANSFER_STATE__PHASE__REFUSED);
-        else if (rc < 0)
+            rc = refuse(t, self, rc, BANK__TRANSFER_STATE__PHASE__REFUSED);
+        else if (rc >= 0)
+            rc = enter(t, self, BANK__TRANSFER_STATE__PHASE__PAID);
+        if (rc < 0)
             return rc;
-        else
-            self->phase = BANK__TRANSFER_STATE__PHASE__PAID;
     }
     if (self->phase == BANK__TRANSFER_STATE__PHASE__REFUSED) {
         rc = account_release_call(t, qk_ref(order->from), part, NULL);
@@ -278,13 +315,13 @@ int transfer_run(qk_turn *t, Bank__TransferState *self, const Bank__Order *req, 
     int rc = take_order(t, self, req);
     if (rc < 0)
         return rc;
-    rep->again = self->phase == BANK__TRANSFER_STATE__PHASE__DONE;
+    rep->again = self->phase == BANK__TRANSFER_STATE__PHASE__PAID || self->phase == BANK__TRANSFER_STATE__PHASE__DONE;
     Bank__Part part = BANK__PART__INIT;
     part.transfer = (char *)qk_self(t).key;
     part.cents = self->order->cents;
     rc = proceed(t, self, &part);
     if (rc < 0)
-        return qk_fail(t, rc, "transfer %s is under way, run it again: %s", qk_self(t).key, qk_error(t));
+        return qk_fail(t, rc, "the transfer is under way, run it again: %s", qk_error(t));
     if (self->phase == BANK__TRANSFER_STATE__PHASE__UNDONE)
         return qk_fail(t, self->refusal, "%s", self->reason);
     return 0;

@@ -152,6 +152,103 @@ START_TEST(test_bank_account_does_each_part_once)
 }
 END_TEST
 
+/* ---- what is stored */
+
+/* Everything in memory goes, as when the silo is killed; only what is stored is left. */
+static void forget(const char *transfer)
+{
+    qk_test_deactivate(silo, &account_type, qk_ref("a"));
+    qk_test_deactivate(silo, &account_type, qk_ref("b"));
+    qk_test_deactivate(silo, &transfer_type, qk_ref(transfer));
+}
+
+START_TEST(test_bank_is_stored)
+{
+    bool again;
+    ck_assert_int_eq(with_amount(account_open_test_ask, "a", 100), 0);
+    ck_assert_int_eq(with_amount(account_open_test_ask, "b", 1), 0);
+    ck_assert_int_eq(with_amount(account_deposit_test_ask, "a", 20), 0);
+    ck_assert_int_eq(with_amount(account_withdraw_test_ask, "a", 10), 0);
+    ck_assert_int_eq(run("t", "a", "b", 60, &again), 0);
+    ck_assert_int_eq(run("poor", "a", "b", 60, &again), QK_APP(BANK__PROBLEM__TOO_LITTLE_MONEY));
+    forget("t");
+    forget("poor");
+    expect("a", 50, 0);
+    expect("b", 61, 0);
+    ck_assert_int_eq(run("t", "a", "b", 60, &again), 0);
+    ck_assert(again);
+    ck_assert_int_eq(with_amount(account_deposit_test_ask, "a", 100), 0);
+    ck_assert_int_eq(run("poor", "a", "b", 60, &again), QK_APP(BANK__PROBLEM__TOO_LITTLE_MONEY));
+    ck_assert_str_eq(qk_test_error(silo), "account a has 50 of 60 cents");
+    ck_assert_int_eq(run("t", "a", "b", 61, &again), QK_APP(BANK__PROBLEM__OTHER_ORDER));
+    expect("a", 150, 0);
+    expect("b", 61, 0);
+}
+END_TEST
+
+static void open_both(bool to_is_open)
+{
+    ck_assert_int_eq(with_amount(account_open_test_ask, "a", 100), 0);
+    if (to_is_open)
+        ck_assert_int_eq(with_amount(account_open_test_ask, "b", 0), 0);
+}
+
+/* The store has failed during a run that came back with `rc`; then all that was in memory is gone. */
+static void run_again(int rc, bool to_is_open)
+{
+    int want = to_is_open ? 0 : QK_APP(BANK__PROBLEM__NOT_OPEN);
+    bool again;
+    forget("t");
+    if (rc != want) {
+        ck_assert_msg(rc < 0 && !qk_is_app(rc), "%d: %s", rc, qk_test_error(silo));
+        ck_assert_int_eq(run("t", "a", "b", 60, &again), want);
+    }
+    expect("a", to_is_open ? 40 : 100, 0);
+    if (to_is_open)
+        expect("b", 60, 0);
+    Bank__AccountState *stored;
+    ck_assert_int_eq(account_test_stored(silo, qk_ref("a"), &stored), 0);
+    ck_assert_uint_eq(stored->n_in + stored->n_out, 0);
+    bank__account_state__free_unpacked(stored, NULL);
+}
+
+/* Each operation on the store fails in turn: before it is done, or behind it, so that only the answer is lost. */
+START_TEST(test_bank_transfer_survives_any_failure_of_the_store)
+{
+    bool to_is_open = _i < 2, done = _i % 2 != 0, again;
+    open_both(to_is_open);
+    uint64_t before = qk_test_store_operations(silo);
+    run("t", "a", "b", 60, &again);
+    uint64_t operations = qk_test_store_operations(silo) - before;
+    ck_assert_uint_ge(operations, 5);
+    for (uint64_t i = 0; i < operations; i++) {
+        teardown();
+        setup();
+        open_both(to_is_open);
+        qk_test_store_fail(silo, i, 1, QK_EUNAVAILABLE, done);
+        run_again(run("t", "a", "b", 60, &again), to_is_open);
+    }
+}
+END_TEST
+
+START_TEST(test_bank_account_bounds_what_it_remembers)
+{
+    enum { PARTS = 2048 };
+    char key[16];
+    ck_assert_int_eq(with_amount(account_open_test_ask, "a", 2 * PARTS), 0);
+    for (int i = 0; i < PARTS; i++) {
+        snprintf(key, sizeof(key), "t%d", i);
+        ck_assert_int_eq(with_part(account_hold_test_ask, "a", key, 1), 0);
+    }
+    ck_assert_int_eq(with_part(account_hold_test_ask, "a", "more", 1), QK_EOVERLOADED);
+    ck_assert_str_eq(qk_test_error(silo), "account a has 2048 transfers under way");
+    ck_assert_int_eq(with_part(account_hold_test_ask, "a", "t7", 1), 0);
+    expect("a", PARTS, PARTS);
+    ck_assert_int_eq(with_part(account_settle_test_ask, "a", "t7", 1), 0);
+    ck_assert_int_eq(with_part(account_hold_test_ask, "a", "more", 1), 0);
+}
+END_TEST
+
 /* The crowd begins all transfers in one turn, so that they run among one another; accounts pay in circles. */
 START_TEST(test_bank_crowd_keeps_the_total)
 {
@@ -234,6 +331,9 @@ int main(void)
     tcase_add_test(tc, test_bank_refused_transfer_moves_nothing);
     tcase_add_loop_test(tc, test_bank_transfer_goes_on_where_it_was, 0, 2);
     tcase_add_test(tc, test_bank_account_does_each_part_once);
+    tcase_add_test(tc, test_bank_is_stored);
+    tcase_add_loop_test(tc, test_bank_transfer_survives_any_failure_of_the_store, 0, 4);
+    tcase_add_test(tc, test_bank_account_bounds_what_it_remembers);
     tcase_add_test(tc, test_bank_crowd_keeps_the_total);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);

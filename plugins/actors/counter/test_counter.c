@@ -52,6 +52,20 @@ START_TEST(test_refuses_to_overflow)
 }
 END_TEST
 
+START_TEST(test_keeps_the_count)
+{
+    uint32_t count = 0;
+    ck_assert_int_eq(increment("alice", 2, &count), 0);
+    ck_assert_int_eq(qk_test_deactivate(silo, &counter_type, qk_ref("alice")), 0);
+    ck_assert_int_eq(increment("alice", 3, &count), 0);
+    ck_assert_uint_eq(count, 5);
+    qk_test_store_fail(silo, 0, 1, QK_EUNAVAILABLE, false);
+    ck_assert_int_eq(increment("alice", 1, &count), QK_EUNAVAILABLE);
+    ck_assert_int_eq(increment("alice", 1, &count), 0);
+    ck_assert_uint_eq(count, 6);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("counter");
@@ -59,6 +73,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_counts_for_each_key);
     tcase_add_test(tc, test_refuses_to_overflow);
+    tcase_add_test(tc, test_keeps_the_count);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -17,7 +17,7 @@ static struct qk_silo_config config;
 
 static void setup(void)
 {
-    static char path[64];
+    static char path[64], state[64];
     static const char *dirs[] = {dir, NULL};
     const char *code = "";
     char text[512] = "";
@@ -28,6 +28,8 @@ static void setup(void)
     config.name = "test";
     config.socket_path = path;
     config.plugin_dirs = dirs;
+    snprintf(state, sizeof(state), "%s/state.db", dir);
+    config.sqlite_path = state;
     config.workers = 1;
     ck_assert_int_eq(qk_loop_create(&control), 0);
     ck_assert_msg(qk_silo_start(&config, control, &silo, &code, text, sizeof(text)) == 0, "%s %s", code, text);
