@@ -2,8 +2,8 @@
 /*
  * Moves money between accounts from several connections at once, and counts it before and after.
  *
- * A transfer that may or may not have run (its time ran out, say) is simply run again under the same key: the actor
- * does it once.
+ * A transfer that may or may not have run (its time ran out, or the silo was killed) is simply run again under the same
+ * key: the actor does it once.
  */
 #include "demo.h"
 
@@ -19,6 +19,7 @@
 
 #define IN_FLIGHT     64
 #define TRIES_MAX     10
+#define PATIENCE_S    20 /* for a silo that is away */
 #define OPENING_CENTS 100000
 #define CENTS_MAX     20000 /* of a transfer: large enough that some accounts run dry */
 
@@ -29,6 +30,7 @@ struct lane {
     struct teller *teller;
     Bank__Order order;
     unsigned tries;
+    bool parked; /* to be run again */
     char key[32];
     char from[16];
     char to[16];
@@ -46,6 +48,8 @@ struct teller {
     struct lane lanes[IN_FLIGHT];
     size_t refused; /* for want of money */
     size_t again;
+    size_t moved_before; /* of those: by the run whose outcome got lost */
+    size_t parked;
     int status; /* of the first that failed for another reason */
     char reason[256];
 };
@@ -61,14 +65,34 @@ static uint64_t draw(struct teller *teller, uint64_t below)
 
 static void on_reply(void *arg, const struct qk_reply *reply);
 
+static void give_up(struct teller *teller, int status, const char *reason)
+{
+    if (teller->status != 0)
+        return;
+    teller->status = status;
+    snprintf(teller->reason, sizeof(teller->reason), "%s", reason);
+}
+
+/* The lane's transfer has failed in a way that does not say whether it ran: it is to be run again, but not from inside
+ * a callback, for that may not wait until there is a silo again. */
+static void park(struct lane *lane, int status, const char *reason)
+{
+    struct teller *teller = lane->teller;
+    if (++lane->tries >= TRIES_MAX) {
+        give_up(teller, status, reason);
+        return;
+    }
+    lane->parked = true;
+    teller->parked++;
+    teller->again++;
+}
+
 static void run(struct lane *lane)
 {
     struct teller *teller = lane->teller;
     int rc = transfer_run_ask_begin(teller->client, qk_ref(lane->key), &lane->order, on_reply, lane);
-    if (rc < 0 && teller->status == 0) {
-        teller->status = rc;
-        snprintf(teller->reason, sizeof(teller->reason), "%s", qk_client_error(teller->client));
-    }
+    if (rc < 0)
+        park(lane, rc, qk_client_error(teller->client));
 }
 
 static void run_next(struct lane *lane)
@@ -94,18 +118,37 @@ static void on_reply(void *arg, const struct qk_reply *reply)
     struct lane *lane = arg;
     struct teller *teller = lane->teller;
     bool refused = reply->status == QK_APP(BANK__PROBLEM__TOO_LITTLE_MONEY);
-    if (reply->status < 0 && !refused && !qk_is_app(reply->status) && ++lane->tries < TRIES_MAX) {
-        teller->again++;
-        run(lane);
+    if (reply->status < 0 && !qk_is_app(reply->status)) {
+        park(lane, reply->status, reply->text);
         return;
     }
-    if (reply->status < 0 && !refused && teller->status == 0) {
-        teller->status = reply->status;
-        snprintf(teller->reason, sizeof(teller->reason), "%s", reply->text);
+    if (reply->status < 0 && !refused)
+        give_up(teller, reply->status, reply->text);
+    if (reply->status >= 0 && lane->tries > 0) {
+        Bank__Outcome *outcome = transfer_run_ask_reply(reply);
+        teller->moved_before += outcome != NULL && outcome->again;
+        bank__outcome__free_unpacked(outcome, NULL);
     }
     teller->refused += refused;
     atomic_fetch_add(&done, 1);
     run_next(lane);
+}
+
+/* Runs the parked transfers again, once there is a silo. */
+static void run_parked(struct teller *teller)
+{
+    int rc = demo_reconnect(teller->client, PATIENCE_S);
+    if (rc < 0)
+        give_up(teller, rc, qk_client_error(teller->client));
+    for (size_t i = 0; i < IN_FLIGHT; i++) {
+        struct lane *lane = &teller->lanes[i];
+        if (!lane->parked)
+            continue;
+        lane->parked = false;
+        teller->parked--;
+        if (teller->status == 0)
+            run(lane);
+    }
 }
 
 static void *work(void *arg)
@@ -116,9 +159,13 @@ static void *work(void *arg)
         bank__order__init(&teller->lanes[i].order);
         run_next(&teller->lanes[i]);
     }
-    /* Polling goes on after an error of the connection: the calls that it ended have begun again. */
-    while (qk_client_in_flight(teller->client) != 0)
-        qk_client_poll(teller->client, -1);
+    /* Polling goes on after an error of the connection: the calls that it ended begin again. */
+    while (qk_client_in_flight(teller->client) != 0 || teller->parked != 0) {
+        if (teller->parked != 0)
+            run_parked(teller);
+        else
+            qk_client_poll(teller->client, -1);
+    }
     atomic_fetch_sub(&at_work, 1);
     return NULL;
 }
@@ -165,9 +212,20 @@ static int check_money(struct qk_client *client, unsigned accounts)
     return failed;
 }
 
-/* Starts every teller and shows their progress until the last is done. */
-static int run_tellers(struct teller *tellers, unsigned clients, size_t transfers, unsigned accounts)
+/* Tells whoever waits for the file that half of the transfers are done. */
+static int tell_half(const char *path)
 {
+    FILE *f = fopen(path, "w");
+    if (f == NULL || fprintf(f, "%zu\n", atomic_load(&done)) < 0)
+        demo_fail(0, "can't write %s: %m", path);
+    return f == NULL || fclose(f) != 0;
+}
+
+/* Starts every teller and shows their progress until the last is done. */
+static int run_tellers(struct teller *tellers, unsigned clients, size_t transfers, unsigned accounts, const char *half)
+{
+    bool told = half == NULL;
+    int failed = 0;
     unsigned started = 0;
     atomic_store(&at_work, clients);
     for (; started < clients; started++) {
@@ -183,36 +241,48 @@ static int run_tellers(struct teller *tellers, unsigned clients, size_t transfer
     atomic_fetch_sub(&at_work, clients - started);
     while (atomic_load(&at_work) != 0) {
         demo_progress("transfers", atomic_load(&done), transfers);
-        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        if (!told && atomic_load(&done) >= transfers / 2) {
+            failed = tell_half(half);
+            told = true;
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
     }
     for (unsigned i = 0; i < started; i++)
         pthread_join(tellers[i].thread, NULL);
     if (started != clients)
         return demo_fail(0, "only %u of %u connections could be made", started, clients);
     demo_progress("transfers", atomic_load(&done), transfers);
-    return 0;
+    return failed;
 }
 
-int demo_bank(unsigned clients, size_t transfers, unsigned accounts)
+int demo_bank(unsigned clients, size_t transfers, unsigned accounts, const char *half)
 {
     struct teller *tellers = calloc(clients, sizeof(*tellers));
     struct qk_client *client = demo_connect();
     int failed = tellers == NULL || client == NULL || open_accounts(client, accounts);
     double start = demo_seconds();
     if (!failed)
-        failed = run_tellers(tellers, clients, transfers, accounts);
+        failed = run_tellers(tellers, clients, transfers, accounts, half);
     double seconds = demo_seconds() - start;
-    size_t refused = 0, again = 0;
+    size_t refused = 0, again = 0, moved_before = 0;
     for (unsigned i = 0; tellers != NULL && i < clients; i++) {
         refused += tellers[i].refused;
         again += tellers[i].again;
+        moved_before += tellers[i].moved_before;
         if (tellers[i].status != 0)
             failed = demo_fail(tellers[i].status, "connection %u: %s", i, tellers[i].reason);
         qk_client_destroy(tellers[i].client);
     }
     if (!failed) {
+        qk_client_destroy(client); /* the silo may have been another meanwhile */
+        client = demo_connect();
+        failed = client == NULL;
+    }
+    if (!failed) {
         printf("  %zu transfers from %u connections: %.0f a second; %zu refused for want of money, %zu run again\n",
                transfers, clients, (double)transfers / seconds, refused, again);
+        if (again > 0)
+            printf("  %zu of those that were run again had moved their money before\n", moved_before);
         failed = check_money(client, accounts);
     }
     qk_client_destroy(client);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Shows a silo at work: starts one of its own in a temporary directory, counts the words of the licences that every
-# Debian machine has, moves money between accounts, and checks both. Leaves nothing behind.
+# Debian machine has, moves money between accounts, and checks both; then kills a silo that keeps the bank on disk while
+# money moves, starts it again, and checks once more. Leaves nothing behind.
 #
 # usage: demo.sh BUILD-FOLDER
 set -euo pipefail
@@ -49,6 +50,28 @@ fail() {
     exit 1
 }
 
+# Starts a silo with the plugins of a directory, and waits until it takes calls.
+start_silo() {
+    "$quarkd" --dev --socket "$QUARK_SOCKET" --plugins "$1" >>"$dir/silo.log" 2>&1 &
+    silo=$!
+    for ((tries = 0; ; tries++)); do
+        "$quarkctl" status >"$dir/status" 2>&1 && break
+        kill -0 "$silo" 2>/dev/null || fail 'the silo ended before it took calls'
+        [ "$tries" -lt 100 ] || fail "the silo took no calls within 10 s: $(tail -n 1 "$dir/status")"
+        sleep 0.1
+    done
+}
+
+stop_silo() {
+    kill -TERM "$silo"
+    status=0
+    wait "$silo" || status=$?
+    silo=''
+    [ "$status" -eq 0 ] || fail "the silo ended with status $status"
+    ! grep -q 'left over' "$dir/silo.log" || fail 'the silo has not freed everything'
+    printf '  exit status 0: every actor has been let go, nothing is left over\n'
+}
+
 for file in "$quarkd" "$quarkctl" "$demo"; do
     [ -x "$file" ] || fail "$file is missing: \`./dev build\` makes it"
 done
@@ -59,18 +82,12 @@ export QUARK_SOCKET=$dir/quarkd.sock
 export XDG_STATE_HOME=$dir/state XDG_DATA_HOME=$dir/data XDG_RUNTIME_DIR=$dir
 
 step 'A silo starts'
-install -d -m 700 "$dir/plugins" "$XDG_STATE_HOME"
-for name in words bank; do
-    install -m 644 "$build/plugins/actors/lib$name.so" "$dir/plugins/" || fail "the sample actors are not built"
+install -d -m 700 "$dir/plugins" "$dir/durable" "$XDG_STATE_HOME"
+for module in plugins/actors/libwords.so tests/demo/memory/libbank-memory.so; do
+    install -m 644 "$build/$module" "$dir/plugins/" || fail "the sample actors are not built"
 done
-"$quarkd" --dev --socket "$QUARK_SOCKET" --plugins "$dir/plugins" >"$dir/silo.log" 2>&1 &
-silo=$!
-for ((tries = 0; ; tries++)); do
-    "$quarkctl" status >"$dir/status" 2>&1 && break
-    kill -0 "$silo" 2>/dev/null || fail 'the silo ended before it took calls'
-    [ "$tries" -lt 100 ] || fail "the silo took no calls within 10 s: $(tail -n 1 "$dir/status")"
-    sleep 0.1
-done
+install -m 644 "$build/plugins/actors/libbank.so" "$dir/durable/" || fail "the sample actors are not built"
+start_silo "$dir/plugins"
 sed 's/^/  /' "$dir/status"
 "$quarkctl" types >"$dir/types" || fail 'quarkctl types failed'
 sed 's/^/  /' "$dir/types"
@@ -85,7 +102,7 @@ if ! cmp -s "$dir/by_actors" "$dir/by_uniq"; then
 fi
 printf '  tr | sort | uniq -c counts the same, all %d words\n' "$(wc -l <"$dir/by_uniq")"
 
-step 'It moves money: 100,000 transfers from 8 connections'
+step 'It moves money: 100,000 transfers from 8 connections, with the accounts in memory'
 "$demo" bank --clients 8 --transfers 100000 >"$dir/bank" &
 bank=$!
 sleep 0.1
@@ -99,12 +116,29 @@ cat "$dir/bank"
 [ "$status" -eq 0 ] || fail 'the bank does not add up'
 
 step 'The silo stops'
-kill -TERM "$silo"
+stop_silo
+
+durable=20000
+step "A silo that keeps the bank on disk is killed while money moves: $durable transfers, about 6 saves each"
+start_silo "$dir/durable"
+"$demo" bank --clients 8 --transfers "$durable" --half "$dir/half" >"$dir/bank" &
+bank=$!
+until [ -s "$dir/half" ]; do
+    kill -0 "$bank" 2>/dev/null || break # it says why below
+    sleep 0.02
+done
+if [ -s "$dir/half" ]; then
+    kill -KILL "$silo"
+    wait "$silo" 2>/dev/null || true
+    printf '  kill -9 after %s transfers; the silo starts again\n' "$(cat "$dir/half")"
+    start_silo "$dir/durable"
+fi
 status=0
-wait "$silo" || status=$?
-silo=''
-[ "$status" -eq 0 ] || fail "the silo ended with status $status"
-! grep -q 'left over' "$dir/silo.log" || fail 'the silo has not freed everything'
-printf '  exit status 0: every actor has been let go, nothing is left over\n'
+wait "$bank" || status=$?
+bank=''
+cat "$dir/bank"
+[ "$status" -eq 0 ] || fail 'the bank does not add up'
+! grep -q ' 0 run again' "$dir/bank" || fail 'the kill met no transfer under way'
+stop_silo
 
 printf '\nAll of it took %d s.\n' $((SECONDS - began))

@@ -64,9 +64,21 @@ struct qk_client *demo_connect(void)
     return client;
 }
 
+int demo_reconnect(struct qk_client *client, unsigned seconds)
+{
+    double until = demo_seconds() + seconds;
+    for (;;) {
+        int rc = qk_client_connect(client);
+        if (rc >= 0 || demo_seconds() > until)
+            return rc;
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+}
+
 static const char help[] =
     "usage: quark-demo words [--top N] TOTALS <TEXT     count words; TOTALS gets the count of each\n"
-    "       quark-demo bank [--clients N] [--transfers N] [--accounts N]\n"
+    "       quark-demo bank [--clients N] [--transfers N] [--accounts N] [--half FILE]\n"
+    "                                                  move money; makes FILE when half of it is done\n"
     "QUARK_SOCKET says where the silo listens.\n";
 
 /* A number from 1 to `max`; 0 where the word is none. */
@@ -84,10 +96,12 @@ int main(int argc, char **argv)
         {"clients", required_argument, NULL, 'c'},
         {"transfers", required_argument, NULL, 't'},
         {"accounts", required_argument, NULL, 'a'},
+        {"half", required_argument, NULL, 'f'},
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     size_t top = 10, clients = 8, transfers = 100000, accounts = 100;
+    const char *half = NULL;
     int c;
     while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
         if (c == 'n')
@@ -98,6 +112,8 @@ int main(int argc, char **argv)
             transfers = number(optarg, 100000000);
         else if (c == 'a')
             accounts = number(optarg, 100000);
+        else if (c == 'f')
+            half = optarg;
         else
             return fputs(help, c == 'h' ? stdout : stderr), c == 'h' ? 0 : 2;
     }
@@ -107,7 +123,7 @@ int main(int argc, char **argv)
     if (strcmp(what, "words") == 0 && argc == optind + 2)
         return demo_words((unsigned)top, argv[optind + 1]);
     if (strcmp(what, "bank") == 0 && argc == optind + 1)
-        return demo_bank((unsigned)clients, transfers, (unsigned)accounts);
+        return demo_bank((unsigned)clients, transfers, (unsigned)accounts, half);
     fputs(help, stderr);
     return 2;
 }

@@ -10,8 +10,9 @@ help_demo() {
 usage: ./dev demo
 
 Starts a silo in a temporary directory, counts the words of the licences with an actor for each word, checks them against
-tr | sort | uniq -c, moves money between accounts from 8 connections and checks that none was made or lost. Leaves
-nothing behind. After the build it takes a few seconds.
+tr | sort | uniq -c, moves money between accounts from 8 connections and checks that none was made or lost. Then it kills
+a silo that keeps the accounts on disk while money moves, starts it again, and checks once more. Leaves nothing behind.
+After the build it takes a few seconds, more on a slow disk.
 TEXT
 }
 
