@@ -135,6 +135,17 @@ static void add_figure(struct qk_table *table, const char *name, const char *for
     qk_table_set(table, 1, "%s", buf);
 }
 
+static void add_store(struct qk_table *table, const Quark__Admin__Store *s)
+{
+    char name[64], mean[32], most[32];
+    snprintf(name, sizeof(name), "store %.40s", s->name);
+    add_figure(table, name, "%" PRIu64 " loads, %" PRIu64 " saves, %" PRIu64 " conflicts, %" PRIu64 " errors", s->reads,
+               s->writes, s->conflicts, s->errors);
+    if (s->commits != 0)
+        add_figure(table, name, "%" PRIu64 " commits, %s each, %s at most", s->commits,
+                   qk_print_ns(s->commit_ns / s->commits, mean), qk_print_ns(s->commit_max_ns, most));
+}
+
 static void fill_status(struct qk_table *table, const Quark__Admin__StatusReply *s)
 {
     char buf[32];
@@ -163,6 +174,8 @@ static void fill_status(struct qk_table *table, const Quark__Admin__StatusReply 
         add_figure(table, "overload", "%" PRIu64 " calls refused, %" PRIu64 " actors ended for memory", s->refused,
                    s->collected);
     add_figure(table, "plugins", "%u loaded, %u refused", s->plugins, s->plugins_refused);
+    for (size_t i = 0; i < s->n_stores; i++)
+        add_store(table, s->stores[i]);
     for (size_t i = 0; i < s->n_config_files; i++)
         add_figure(table, "configured by", "%s", s->config_files[i]);
 }

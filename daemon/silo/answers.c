@@ -100,6 +100,28 @@ static const char *state_name(struct qk_silo *silo)
     }
 }
 
+struct store_list {
+    struct build *build;
+    struct list list;
+};
+
+static void add_store(void *arg, const char *name, const struct qk_store_stats *stats)
+{
+    struct store_list *stores = arg;
+    Quark__Admin__Store *s = make(stores->build, &quark__admin__store__descriptor);
+    if (s == NULL)
+        return;
+    s->name = copy_string(stores->build, name);
+    s->reads = stats->reads;
+    s->writes = stats->writes;
+    s->conflicts = stats->conflicts;
+    s->errors = stats->errors;
+    s->commits = stats->commits;
+    s->commit_ns = stats->commit_ns;
+    s->commit_max_ns = stats->commit_max_ns;
+    add(stores->build, &stores->list, s);
+}
+
 static Quark__Admin__StatusReply *build_status(struct build *b)
 {
     struct qk_silo *silo = b->silo;
@@ -144,6 +166,10 @@ static Quark__Admin__StatusReply *build_status(struct build *b)
         add(b, &files, copy_string(b, *file));
     r->config_files = (char **)files.items;
     r->n_config_files = files.n;
+    struct store_list stores = {.build = b};
+    qk_stores_visit(silo->stores, add_store, &stores);
+    r->stores = (Quark__Admin__Store **)stores.list.items;
+    r->n_stores = stores.list.n;
     return r;
 }
 

@@ -20,11 +20,12 @@
 #include "base/log.h"
 #include "base/park.h"
 
-#define GROUP_MAX        4096       /* operations that share a commit */
-#define GROUP_BYTES_MAX  (16 << 20) /* bytes after which a group is closed */
-#define CHECKPOINT_PAGES 1000       /* of the write-ahead log, after which they are moved into the file */
-#define SPIN_NS          60000      /* waiting for the next operation without sleeping */
-#define MISSES_MAX       16         /* such waits in vain, after which there are none */
+#define GROUP_MAX        4096          /* operations that share a commit */
+#define GROUP_BYTES_MAX  (16 << 20)    /* bytes after which a group is closed */
+#define CHECKPOINT_PAGES 1000          /* of the write-ahead log, after which they are moved into the file */
+#define SPIN_NS          60000         /* waiting for the next operation without sleeping */
+#define TELL_NS          10000000000ll /* between two complaints about the same, when it passes and comes again */
+#define MISSES_MAX       16            /* such waits in vain, after which there are none */
 
 /* A thread with its queue. */
 struct side {
@@ -32,8 +33,10 @@ struct side {
     pthread_t thread;
     bool started;
     struct qk_sqlite_conn conn;
-    const char *trouble; /* code of what was last logged; NULL: all is well. The thread's own */
-    unsigned misses;     /* likewise */
+    bool trouble;     /* something was logged, and has not passed. The thread's own, as what follows */
+    const char *told; /* code of what was last logged */
+    int64_t told_ns;  /* when */
+    unsigned misses;
     pthread_mutex_t lock;
     struct qk_store_op *first;
     struct qk_store_op **last;
@@ -145,17 +148,20 @@ static void fail(struct side *side, struct qk_store_op *op, int rc)
     struct qk_sqlite_fault fault;
     qk_sqlite_explain(side->conn.db, rc, side->owner->path, &fault);
     qk_store_fail(op, fault.status, "%s", fault.text);
-    if (side->trouble != NULL && strcmp(side->trouble, fault.code) == 0)
+    if (side->told != NULL && strcmp(side->told, fault.code) == 0 &&
+        (side->trouble || now_ns() - side->told_ns < TELL_NS))
         return;
-    side->trouble = fault.code;
+    side->trouble = true;
+    side->told = fault.code;
+    side->told_ns = now_ns();
     qk_log_write(QK_LOG_ERROR, fault.code, NULL, "%s (%s)", fault.text, sqlite3_errstr(rc));
 }
 
 static void recover(struct side *side, const char *what)
 {
-    if (side->trouble == NULL)
+    if (!side->trouble)
         return;
-    side->trouble = NULL;
+    side->trouble = false;
     qk_log_write(QK_LOG_NOTICE, NULL, NULL, "the state file %s can be %s again", side->owner->path, what);
 }
 

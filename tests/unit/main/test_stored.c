@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* State outlives the daemon, whatever end it meets; a plugin whose store is not there is refused. */
+#include <admin.pb-c.h>
 #include <check.h>
 #include <quark/client.h>
 #include <signal.h>
@@ -71,6 +72,40 @@ static uint32_t ask(const char *type, const char *method, const char *key)
     return count_of(&reply);
 }
 
+/* What the status says of a store that is open. */
+static void check_store(const Quark__Admin__StatusReply *status, const char *name, uint64_t writes)
+{
+    for (size_t i = 0; i < status->n_stores; i++) {
+        const Quark__Admin__Store *s = status->stores[i];
+        if (strcmp(s->name, name) != 0)
+            continue;
+        ck_assert_uint_eq(s->writes, writes);
+        ck_assert_uint_eq(s->errors + s->conflicts, 0);
+        ck_assert_uint_eq(s->commits, strcmp(name, "sqlite") == 0 ? writes : 0);
+        ck_assert_int_eq(s->commits != 0, s->commit_max_ns != 0);
+        return;
+    }
+    ck_abort_msg("there is no store %s", name);
+}
+
+static void check_status(uint64_t sqlite_writes, uint64_t memory_writes)
+{
+    Quark__Admin__StatusRequest what = QUARK__ADMIN__STATUS_REQUEST__INIT;
+    Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
+    request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_STATUS;
+    request.status = &what;
+    uint8_t bytes[64];
+    struct qk_reply reply;
+    size_t size = quark__admin__admin_request__pack(&request, bytes);
+    ck_assert_int_eq(qk_client_admin(client, bytes, size, 30000, &reply), 0);
+    Quark__Admin__AdminReply *r = quark__admin__admin_reply__unpack(NULL, reply.size, reply.data);
+    ck_assert_ptr_nonnull(r);
+    ck_assert_uint_eq(r->status->n_stores, 2);
+    check_store(r->status, "sqlite", sqlite_writes);
+    check_store(r->status, "memory", memory_writes);
+    quark__admin__admin_reply__free_unpacked(r, NULL);
+}
+
 /* ---- counting while the daemon is killed */
 
 static struct actor {
@@ -129,6 +164,7 @@ START_TEST(test_stored_state_survives_being_killed)
     ck_assert_uint_eq(ask("keeper", "Get", "k0"), 0);
     ck_assert_uint_eq(ask("scratch", "Add", "s"), 1);
     ck_assert_uint_eq(ask("scratch", "Add", "s"), 2); /* another activation */
+    check_status(1, 2);
     ck_assert_int_eq(stop(SIGTERM), 0);
     start();
     ck_assert_uint_eq(ask("keeper", "Get", "k0"), 0);
