@@ -29,8 +29,7 @@ int qk_cmd_deactivate(struct qk_ctl *ctl)
     request.deactivate = &deactivate;
     rc = qk_session_ask(ctl, &request, &reply);
     if (rc == QK_ENOTFOUND)
-        return qk_ctl_fail(ctl, QK_EXIT_NOT_FOUND, "QK0420", NULL, "`quarkctl types` lists the types",
-                           "the silo has no actor type `%s`", type);
+        return qk_type_missing(ctl, type);
     if (rc < 0)
         return qk_session_fail(ctl, rc);
     if (qk_ctl_has(ctl, QK_OPT_JSON))

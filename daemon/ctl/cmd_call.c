@@ -155,6 +155,8 @@ static int call_failed(struct qk_ctl *ctl, const struct call *call, const struct
         n += (size_t)snprintf(note + n, sizeof(note) - n, "%d of the application", QK_APP(0) - reply->status);
     else
         n += (size_t)snprintf(note + n, sizeof(note) - n, "%s", qk_status_name(reply->status));
+    if (strcmp(qk_status_name(reply->status), "unknown") == 0)
+        n += (size_t)snprintf(note + n, sizeof(note) - n, " (%d)", reply->status);
     snprintf(note + n, sizeof(note) - n, "; %s",
              qk_is_app(reply->status) ? "the method ran"
              : reply->may_have_run    ? "the method may have run"

@@ -58,9 +58,11 @@ int qk_cmd_actors(struct qk_ctl *ctl)
         return rc;
     request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_ACTORS;
     request.actors = &actors;
-    rc = qk_session_admin(ctl, &request, &reply);
-    if (rc != QK_EXIT_OK)
-        return rc;
+    rc = qk_session_ask(ctl, &request, &reply);
+    if (rc == QK_ENOTFOUND && *actors.type != '\0')
+        return qk_type_missing(ctl, actors.type);
+    if (rc < 0)
+        return qk_session_fail(ctl, rc);
     const Quark__Admin__ActorsReply *list = reply->actors;
     if (qk_ctl_has(ctl, QK_OPT_JSON))
         return qk_print_json(ctl, &list->base, NULL, QK_JSON_FIT);

@@ -53,8 +53,7 @@ int qk_address_split(struct qk_ctl *ctl, const char *address, const char **ret_t
     return QK_EXIT_OK;
 }
 
-/* Says that there is no such type, with those that there are. */
-static int no_type(struct qk_ctl *ctl, const char *name)
+int qk_type_missing(struct qk_ctl *ctl, const char *name)
 {
     Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
     Quark__Admin__TypesRequest types = QUARK__ADMIN__TYPES_REQUEST__INIT;
@@ -76,7 +75,9 @@ static int no_type(struct qk_ctl *ctl, const char *name)
     }
     return qk_ctl_fail(ctl, QK_EXIT_NOT_FOUND, "QK0420", label[0] != '\0' ? label : NULL,
                        count > 0 ? "`quarkctl types` lists the types, `quarkctl plugins` the files that bring them"
-                                 : "no plugin is loaded: `quarkctl plugins` says which files were refused, and why",
+                                 : "no plugin is loaded: `quarkctl plugins` says which files were refused, and why;\n"
+                                   "`quarkctl config show plugins` names the directories, `quarkd --dev --plugins DIR` "
+                                   "adds one",
                        "the silo has no actor type `%.100s`", name);
 }
 
@@ -92,7 +93,7 @@ int qk_type_get(struct qk_ctl *ctl, const char *name, const Quark__Admin__Type *
     request.schema = &schema;
     int rc = qk_session_ask(ctl, &request, &reply);
     if (rc == QK_ENOTFOUND)
-        return no_type(ctl, name);
+        return qk_type_missing(ctl, name);
     if (rc < 0)
         return qk_session_fail(ctl, rc);
     const ProtobufCBinaryData *files = &reply->schema->files;

@@ -32,7 +32,7 @@ const struct qk_command qk_commands[] = {
      "entries like others.\n\n"
      "Nothing is tried twice. An error says which part refused the call, and whether the method may have run.",
      {{"quarkctl call counter/alice Increment", "call without a request"},
-      {"quarkctl call counter/alice Add '{\"by\": 5}'", "call with one"}},
+      {"quarkctl call counter/alice Increment '{\"by\": 5}'", "call with one"}},
      NULL,
      qk_cmd_call,
      false},

@@ -122,6 +122,9 @@ int qk_type_get(struct qk_ctl *ctl, const char *name, const Quark__Admin__Type *
 /* Splits TYPE/KEY; the type is copied to the arena. */
 int qk_address_split(struct qk_ctl *ctl, const char *address, const char **ret_type, const char **ret_key);
 
+/* Says that the silo has no such type, with one that is spelt alike. */
+int qk_type_missing(struct qk_ctl *ctl, const char *name);
+
 /* The commands. */
 int qk_cmd_call(struct qk_ctl *ctl);
 int qk_cmd_actors(struct qk_ctl *ctl);
