@@ -55,9 +55,15 @@ static int remove_stale(const struct sockaddr_un *address, struct reason *reason
     if (fd < 0)
         return fail_for_errno(reason, errno, "can't make a socket for", path);
     int error = connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? errno : 0;
+    struct ucred listener = {0};
+    socklen_t size = sizeof(listener);
+    if (error == 0 && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &listener, &size) < 0)
+        listener.pid = 0;
     close(fd);
     if (error == EACCES)
         return fail_for_errno(reason, error, "can't tell whether somebody listens on", path);
+    if (listener.pid > 0)
+        return fail(reason, -EADDRINUSE, "QK0601", "process %d listens on %s already", (int)listener.pid, path);
     if (error != ECONNREFUSED && error != ENOENT)
         return fail(reason, -EADDRINUSE, "QK0601", "another process listens on %s", path);
     if (unlink(path) < 0 && errno != ENOENT)
