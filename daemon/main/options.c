@@ -93,6 +93,8 @@ static bool is_known(const char *word)
 /* Paths of the command line begin at the directory that the daemon is started in, wherever it goes later. */
 static int absolute(const char *path, char **ret_path)
 {
+    for (; path[0] == '.' && path[1] == '/'; path += strspn(path + 1, "/") + 1) {
+    }
     char *cwd = *path == '/' ? NULL : getcwd(NULL, 0);
     if (*path != '/' && cwd == NULL)
         return refuse("QK0291", NULL, "`%.80s`: the current directory is not known: %s", path, strerror(errno));

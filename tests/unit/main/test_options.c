@@ -54,7 +54,7 @@ START_TEST(test_options_are_read)
     ck_assert_int_eq(parse("--show-config --config /c", said, sizeof(said)), 0);
     ck_assert_int_eq(options.action, QK_ACTION_SHOW_CONFIG);
     ck_assert_str_eq(options.config, "/c");
-    ck_assert_int_eq(parse("--dev --plugins x --plugins=y --socket /s", said, sizeof(said)), 0);
+    ck_assert_int_eq(parse("--dev --plugins x --plugins=./y --socket /s", said, sizeof(said)), 0);
     ck_assert(options.dev);
     ck_assert_uint_eq(options.n_plugins, 2);
     char cwd[4096];
