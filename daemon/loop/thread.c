@@ -223,4 +223,7 @@ void qk_backtrace_format(void *const *frames, int n_frames, char *ret_text, size
         used += (size_t)n;
     }
     free(symbols);
+    size_t length = strlen(ret_text);
+    if (length > 0 && ret_text[length - 1] == '\n')
+        ret_text[length - 1] = 0;
 }

@@ -86,7 +86,7 @@ static struct qk_silo_worker *find_stuck(struct qk_silo *silo, int64_t now_ns)
 static void give_up(struct qk_silo *silo, struct qk_silo_worker *worker)
 {
     void *frames[QK_BACKTRACE_MAX];
-    char trace[3072] = "  (the thread does not say where it is)\n";
+    char trace[3072] = "  (the thread does not say where it is)";
     const char *actor = qk_silo_stalled(silo, worker->index);
     int n = qk_thread_backtrace(worker->thread, 100, frames);
     if (n > 0)

@@ -79,7 +79,7 @@ static void on_stall(void *arg, const struct qk_stall *stall)
     struct qk_silo_worker *worker = &silo->workers[stall->worker];
     struct qk_worker_pulse pulse;
     void *frames[QK_BACKTRACE_MAX];
-    char trace[BACKTRACE_TEXT] = "  (the thread does not say where it is)\n";
+    char trace[BACKTRACE_TEXT] = "  (the thread does not say where it is)";
     char actor[sizeof(worker->stalled)];
     qk_runtime_pulse(silo->rt, stall->worker, &pulse);
     worker->stall_loops = pulse.loops;

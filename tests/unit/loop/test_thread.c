@@ -41,6 +41,7 @@ START_TEST(test_thread_backtrace_of_a_running_thread)
     qk_backtrace_format(frames, n, text, sizeof(text));
     ck_assert_ptr_nonnull(strstr(text, "  #0 "));
     ck_assert_ptr_nonnull(strstr(text, "\n  #1 "));
+    ck_assert_int_ne(text[strlen(text) - 1], '\n');
     char small[8];
     qk_backtrace_format(frames, n, small, sizeof(small));
     ck_assert_uint_lt(strlen(small), sizeof(small));
