@@ -16,6 +16,7 @@ static const struct {
 } crashes[] = {
     {"Write", SIGSEGV, {"SIGSEGV", "in Write of vandal/v", "[QK0620]"}},
     {"Recurse", SIGSEGV, {"vandal/v has used up its stack of 64 KiB in Recurse", "SIGSEGV", "[QK0620]"}},
+    {"Frame", SIGSEGV, {"vandal/v has used up its stack of 64 KiB in Frame", "SIGSEGV", "[QK0620]"}},
     {"Abort", SIGABRT, {"SIGABRT", "in Abort of vandal/v", "[QK0620]"}},
     {"Exit", 0, {"vandal/v called exit(0) in Exit", "", "[QK0621]"}},
 };

@@ -23,6 +23,7 @@ export PKG_CONFIG_PATH
 version=$(pkg-config --modversion quark-sdk)
 templates=$(pkg-config --variable=templatedir quark-sdk)
 [ "$(pkg-config --variable=abi quark-sdk)" != "" ] || fail "quark-sdk.pc names no abi"
+pkg-config --cflags quark-sdk | grep -q -e -fstack-clash-protection || fail "large frames step over a stack's guard"
 python3 "$here/instantiate.py" "$templates/counter" "$name" "$version" "$work/project"
 cd "$work/project"
 meson setup build -Dwerror=true "-Db_sanitize=$sanitize" -Db_lundef=false >/dev/null

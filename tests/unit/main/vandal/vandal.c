@@ -30,6 +30,17 @@ int vandal_recurse(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
     return descend(1000000) != 0 ? 1 : 0;
 }
 
+/* One frame that is larger than the stack, of which only the far end is written. */
+int vandal_frame(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
+{
+    (void)t;
+    (void)req;
+    (void)rep;
+    volatile char large[200 << 10];
+    large[0] = 1;
+    return large[0] - 1;
+}
+
 int vandal_abort(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
 {
     (void)t;
