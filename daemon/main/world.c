@@ -222,14 +222,15 @@ static void check_socket_dir(const struct qk_config *config, struct qk_report *r
         (struct qk_diag){.warning = volatile_dir, .code = "QK0223", .message = message, .help = help});
 }
 
-/* Looks at the state file; nobody asked for that of the defaults, and without a type that needs it, it is not made. */
+/* Looks at the state file. Nobody asked for that of the defaults: it is made when a type needs it, by the daemon's own
+ * user, who may do more than the one who checks. */
 static void check_state_file(const struct qk_config *config, struct qk_report *report)
 {
     const struct qk_value *value = &config->values[QK_KEY_STORES_SQLITE_PATH];
     const char *code = NULL;
     char text[512];
     int rc = qk_store_check_sqlite(value->text, &code, text, sizeof(text));
-    if (rc == 0 || (rc == -ENOENT && value->file == NULL))
+    if (rc == 0 || ((rc == -ENOENT || rc == -EACCES) && value->file == NULL))
         return;
     const struct qk_error *error = qk_error_find(code);
     say(config, QK_KEY_STORES_SQLITE_PATH, -1, report,

@@ -49,8 +49,8 @@ struct sqlite {
     struct qk_store store; /* first */
     char *path;
     struct side writer, reader;
-    int wal_pages;  /* after the last commit; the writer's, like those below */
-    int checkpoint; /* at how many pages */
+    int wal_pages; /* of the log after the last commit; the writer's, as what follows */
+    int moved;     /* pages of it that the last checkpoint has seen */
 };
 
 static int64_t now_ns(void)
@@ -103,7 +103,7 @@ static bool spin(struct side *side, int64_t since_ns)
 }
 
 /* Waits; NULL: the end. */
-static struct qk_store_op *wait(struct side *side)
+static struct qk_store_op *await(struct side *side)
 {
     struct qk_store_op *chain = take(side);
     if (chain != NULL)
@@ -174,6 +174,14 @@ struct group {
     size_t bytes;
 };
 
+static size_t bytes_of(const struct qk_store_op *op)
+{
+    size_t bytes = op->size;
+    for (uint32_t i = 0; op->kind == QK_OP_APPEND && i < op->n_events; i++)
+        bytes += op->events[i].size;
+    return bytes;
+}
+
 static int run_chain(struct side *side, struct group *group, struct qk_store_op *chain)
 {
     int rc = SQLITE_OK;
@@ -183,7 +191,7 @@ static int run_chain(struct side *side, struct group *group, struct qk_store_op 
             rc = qk_sqlite_run(&side->conn, op);
         group->last = &op->next;
         group->n++;
-        group->bytes += op->size;
+        group->bytes += bytes_of(op);
     }
     return rc;
 }
@@ -259,23 +267,23 @@ static int on_wal(void *arg, sqlite3 *db, const char *name, int pages)
     return SQLITE_OK;
 }
 
-/* Moves pages from the log into the file, when there are enough of them; after the answers, for nobody waits for it. */
+/* Moves pages from the log into the file, when there are enough new ones; after the answers, for nobody waits for it.
+ * Where a reader or a full disk is in the way, the log grows on, and the next ones take the pages along. */
 static void checkpoint(struct sqlite *s)
 {
-    if (s->wal_pages < s->checkpoint)
+    if (s->wal_pages < s->moved)
+        s->moved = 0; /* the log has begun anew */
+    if (s->wal_pages - s->moved < CHECKPOINT_PAGES)
         return;
-    int pages = 0, moved = 0;
-    int rc = sqlite3_wal_checkpoint_v2(s->writer.conn.db, NULL, SQLITE_CHECKPOINT_PASSIVE, &pages, &moved);
-    /* Where a reader or a full disk is in the way, the log goes on growing for a while. */
-    s->checkpoint = rc == SQLITE_OK && moved == pages ? CHECKPOINT_PAGES : s->wal_pages + CHECKPOINT_PAGES;
-    s->wal_pages = 0;
+    sqlite3_wal_checkpoint_v2(s->writer.conn.db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    s->moved = s->wal_pages;
 }
 
 static void *writer_main(void *arg)
 {
     struct side *side = arg;
     struct qk_store_op *chain;
-    while ((chain = wait(side)) != NULL) {
+    while ((chain = await(side)) != NULL) {
         struct group group = {.last = &group.first};
         int rc = run_group(side, &group, chain);
         if (rc != SQLITE_OK)
@@ -292,7 +300,7 @@ static void *reader_main(void *arg)
 {
     struct side *side = arg;
     struct qk_store_op *chain;
-    while ((chain = wait(side)) != NULL) {
+    while ((chain = await(side)) != NULL) {
         for (struct qk_store_op *op = chain; op != NULL; op = op->next) {
             int rc = qk_sqlite_run(&side->conn, op);
             if (rc != SQLITE_OK)
@@ -377,7 +385,6 @@ int qk_store_open_sqlite(const struct qk_store_config *config, const char *path,
         qk_store_init(&s->store, &class, config);
         init(&s->writer, s);
         init(&s->reader, s);
-        s->checkpoint = CHECKPOINT_PAGES;
         s->path = strdup(path);
         status = s->path != NULL ? open_parts(s, &fault) : -ENOMEM;
     }
