@@ -120,6 +120,9 @@ static enum qk_next bury(struct qk_worker *w, struct qk_act *act, enum qk_goal g
 /* Runs on_deactivate where that is due, once there are no children left. */
 static enum qk_next deactivate(struct qk_worker *w, struct qk_act *act, bool lived)
 {
+    const struct qk_extras *x = qk_act_extras(act);
+    if (x != NULL) /* others may have asked for other ends meanwhile */
+        act->ending = x->reason;
     qk_turn_settle(w, act);
     qk_timers_end_all(w, act);
     if (!lived || act->type->desc->on_deactivate == NULL)
@@ -135,7 +138,7 @@ static enum qk_next begin_end(struct qk_worker *w, struct qk_act *act, enum qk_g
     struct qk_extras *x = qk_act_extras(act);
     x->todo &= ~(uint32_t)(QK_ORDER_RESTART | QK_ORDER_STOP | QK_ORDER_SHUTDOWN | QK_ORDER_RESUME | QK_ORDER_FAIL);
     x->goal = (uint8_t)goal;
-    act->ending = (uint8_t)reason;
+    x->reason = (uint8_t)reason;
     if (!qk_super_stop_last(w, act))
         return deactivate(w, act, x->lived);
     qk_act_move(act, QK_PHASE_STOPPING);

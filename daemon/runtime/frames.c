@@ -159,8 +159,11 @@ static void accept_deactivate(struct qk_worker *w, struct qk_port_frame *frame)
         refuse(w, frame, QK_ESTATE, "the actor is at work; try again when it rests");
         return;
     }
+    if (act->ender != NULL) /* it waits for its children */
+        refuse(w, frame, QK_ESTATE, "the actor ends already");
+    else
+        act->ender = frame;
     act->ending = QK_DEACTIVATE_REQUESTED;
-    act->ender = frame;
     qk_worker_schedule(w, act, false);
 }
 

@@ -287,10 +287,11 @@ struct qk_extras {
     int64_t until_ns;  /* the end of its back-off */
     uint32_t failures; /* since window_ns */
     int32_t status;
-    uint8_t kind; /* enum qk_failure_kind */
-    uint8_t goal; /* enum qk_goal */
-    bool lived;   /* on_deactivate has to run */
-    bool asked;   /* its parent */
+    uint8_t kind;   /* enum qk_failure_kind */
+    uint8_t goal;   /* enum qk_goal */
+    uint8_t reason; /* enum qk_deactivate_reason */
+    bool lived;     /* on_deactivate has to run */
+    bool asked;     /* its parent */
     /* Under the runtime's super_lock. */
     bool answered;
     bool exhausted; /* it may not begin anew any more */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The property test of the runtime: random graphs of actors that call, send, await, yield, time out, fail, refuse to be
- * activated and deactivate, from a seed, on 0 (step by step), 1, 2, 8 or any other number of workers.
+ * The property test of the runtime: random graphs of actors that call, send, await, yield, time out, fail, panic,
+ * spawn, stop and watch one another, refuse to be activated and deactivate, from a seed, on 0 (step by step), 1, 2, 8
+ * or any other number of workers.
  *
  *   prop_runtime --workers 0 --count 300     300 seeds, the same every time
  *   prop_runtime --workers 0 --seed 42       one seed
@@ -21,6 +22,7 @@ static struct world_plan make_plan(uint64_t seed, uint32_t workers)
     plan.frames = 20 + world_below(&random, long_run ? 1500 : 150);
     plan.calls = world_below(&random, long_run ? 20000 : 2000);
     plan.activations_max = world_below(&random, 6) == 0 ? 4 + world_below(&random, 16) : 0;
+    plan.family = world_below(&random, 3) != 0;
     plan.patient = workers == 0 ? world_below(&random, 3) == 0 : world_below(&random, 20) == 0;
     plan.poller = world_below(&random, 2) == 0;
     plan.drain = world_below(&random, 2) == 0;

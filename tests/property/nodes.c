@@ -70,7 +70,7 @@ struct qk_ref node_ref(uint32_t actor, char *text)
 bool node_may_have_run(int status)
 {
     return status >= 0 || qk_is_app(status) || status == QK_ETIMEDOUT || status == QK_ECANCELLED ||
-           status == QK_EDEADLOCK;
+           status == QK_EDEADLOCK || status == QK_ECRASHED;
 }
 
 /* The thread, asked for anew each time: the compiler may not carry it across a suspension. */
@@ -188,6 +188,7 @@ static bool new_step(struct run *r, struct step *s)
     memset(s, 0, sizeof(*s));
     if (r->depth == 0 || !world_new_call(false, &s->call))
         return false;
+    world_opened(r->actor, s->call);
     s->target = choose_target(r);
     s->flat = world_below(&r->random, 2) == 0;
     return true;
@@ -295,8 +296,65 @@ static void misuse(struct run *r)
                 "a message of another type was taken");
 }
 
+/* ---- parents, children and watchers */
+
+static void list_children(struct run *r, uint32_t most)
+{
+    struct qk_child *list;
+    int n = qk_children(r->turn, &list);
+    world_check(n >= 0 && (uint32_t)n <= most, "actor %u has %d children", r->actor, n);
+    for (int i = 0; i < n; i++)
+        world_check(list[i].ref.key[0] == 'n' && list[i].state >= QK_CHILD_BEGINS && list[i].state <= QK_CHILD_ENDS,
+                    "child %d of actor %u is damaged", i, r->actor);
+}
+
+static void family(struct run *r)
+{
+    char key[16];
+    uint32_t target = world_below(&r->random, WORLD_ACTORS);
+    uint64_t type = node_type(target)->id;
+    int rc = 0;
+    switch (world_below(&r->random, 8)) {
+    case 0:
+    case 1:
+    case 2:
+    case 3:
+        if (atomic_load(&world.budget) == 0)
+            return;
+        rc = qk_spawn(r->turn, type, node_ref(target, key));
+        world_check(rc <= 0 && (target != r->actor || rc < 0), "actor %u spawned actor %u: %s", r->actor, target,
+                    qk_status_name(rc));
+        break;
+    case 4:
+        rc = qk_stop_child(r->turn, type, node_ref(target, key));
+        break;
+    case 5:
+        list_children(r, WORLD_ACTORS - 1);
+        break;
+    case 6:
+        rc = qk_watch(r->turn, type, node_ref(target, key));
+        break;
+    case 7:
+        rc = qk_unwatch(r->turn, type, node_ref(target, key));
+        break;
+    }
+    world_check(rc <= 0, "actor %u and actor %u: %s", r->actor, target, qk_status_name(rc));
+    check_thread(r);
+}
+
+/* A hook that panics, or does not. */
+static void maybe_panic(struct run *r, uint32_t odds)
+{
+    if (!world.plan.family || world_below(&r->random, odds) != 0)
+        return;
+    world_leave(r->actor);
+    qk_panic(r->turn, "actor %u panics", r->actor);
+}
+
 static void act(struct run *r)
 {
+    if (world.plan.family && world_below(&r->random, 3) == 0)
+        family(r);
     for (uint32_t n = world_below(&r->random, 4); n > 0; n--) {
         switch (world_below(&r->random, 10)) {
         case 0:
@@ -338,6 +396,7 @@ static struct run begin_run(qk_turn *t, uint64_t seed, uint32_t depth, bool hook
 static int end_run(struct run *r, Prop__State *state, uint32_t call)
 {
     state->turns++;
+    maybe_panic(r, 24);
     uint32_t how = world_below(&r->random, 16);
     world_leave(r->actor);
     if (how == 0)
@@ -383,8 +442,10 @@ static int activate(qk_turn *t, void *self)
     uint64_t seed = world_mix(world.plan.seed, actor * 100000 + world.actors[actor].activations++);
     struct run r = begin_run(t, seed, 1, true);
     world_check(state->turns == 0 && state->note[0] == '\0', "actor %u began with an old state", actor);
+    list_children(&r, 0);
     if (world_below(&r.random, 4) == 0)
         act(&r);
+    maybe_panic(&r, 40);
     if (world_below(&r.random, 20) == 0) {
         world_leave(actor);
         return qk_fail(t, QK_APP(9), "actor %u does not want to", actor);
@@ -399,13 +460,47 @@ static void deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reason)
 {
     (void)self;
     uint32_t actor = actor_of(t);
+    if (reason == QK_DEACTIVATE_FAILED)
+        world_unwound(actor);
     struct run r = begin_run(t, world_mix(world.plan.seed, actor * 7 + (uint32_t)reason), 1, true);
     world_check(*qk_local(t) != NULL, "actor %u lost its local pointer", actor);
     if (world_below(&r.random, 4) == 0)
         act(&r);
+    list_children(&r, 0);
     free(*qk_local(t));
     *qk_local(t) = NULL;
     world_deactivated(actor);
+    maybe_panic(&r, 20);
+    world_leave(actor);
+}
+
+static int child_failure(qk_turn *t, void *self, const struct qk_failure *failure)
+{
+    (void)self;
+    uint32_t child = (uint32_t)strtoul(failure->ref.key + 1, NULL, 10);
+    uint32_t actor = actor_of(t);
+    world_check(child < WORLD_ACTORS && child != actor && failure->failures > 0 && failure->status < 0,
+                "actor %u heard of a damaged failure", actor);
+    world_unwound(child);
+    struct run r = begin_run(t, world_mix(world.plan.seed, world.actors[actor].entered), 1, true);
+    if (world_below(&r.random, 4) == 0)
+        act(&r);
+    maybe_panic(&r, 20);
+    world_leave(actor);
+    return (int)world_below(&r.random, QK_ESCALATE + 2) - 1;
+}
+
+static void watched(qk_turn *t, void *self, const struct qk_watch_event *event)
+{
+    (void)self;
+    uint32_t actor = actor_of(t);
+    world_check(event->ref.key[0] == 'n' && event->what >= QK_WATCH_ENDED && event->what <= QK_WATCH_ABSENT &&
+                    (event->status < 0) == (event->what == QK_WATCH_FAILED),
+                "actor %u saw something damaged", actor);
+    struct run r = begin_run(t, world_mix(world.plan.seed, world.actors[actor].entered), 1, true);
+    if (world_below(&r.random, 8) == 0)
+        act(&r);
+    maybe_panic(&r, 40);
     world_leave(actor);
 }
 
@@ -426,6 +521,7 @@ __attribute__((constructor)) static void build(void)
     static const char *const names[WORLD_TYPES] = {"narrow", "middle", "wide", "open", "circle"};
     static const uint32_t mailboxes[WORLD_TYPES] = {2, 8, 64, 8, 4}, ages[WORLD_TYPES] = {5, 30, 2000, 20, 5};
     static const uint32_t flags[WORLD_TYPES] = {0, 0, 0, QK_TYPE_INTERLEAVE_ALWAYS, QK_TYPE_INTERLEAVE_CHAIN};
+    static const uint32_t directives[WORLD_TYPES] = {QK_DIRECTIVE_DEFAULT, QK_RESTART, QK_RESUME, QK_STOP, QK_ESCALATE};
     for (int i = 0; i < WORLD_TYPES; i++) {
         types[i] = (struct qk_type){.abi = QK_ABI_HEAD(struct qk_type),
                                     .id = qk_fnv64(names[i]),
@@ -438,7 +534,15 @@ __attribute__((constructor)) static void build(void)
                                     .idle_ms = ages[i],
                                     .flags = flags[i],
                                     .on_activate = activate,
-                                    .on_deactivate = deactivate};
+                                    .on_deactivate = deactivate,
+                                    .on_child_failure = i % 2 == 0 ? child_failure : NULL,
+                                    .on_watched = i == 2 ? NULL : watched,
+                                    .directive = directives[i],
+                                    .strategy = (uint32_t)i % 3,
+                                    .restart_max = 3,
+                                    .restart_window_ms = 100,
+                                    .backoff_ms = 2,
+                                    .backoff_max_ms = 20};
         struct qk_method work = {.id = qk_fnv32("Work"),
                                  .type_id = types[i].id,
                                  .name = "Work",

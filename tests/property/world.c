@@ -117,6 +117,23 @@ void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t 
                 call);
 }
 
+void world_opened(uint32_t actor, uint32_t call)
+{
+    world.calls[call].next_open = world.actors[actor].open;
+    world.actors[actor].open = call;
+}
+
+void world_unwound(uint32_t actor)
+{
+    struct world_actor *a = &world.actors[actor];
+    for (uint32_t call = a->open; call != 0; call = world.calls[call].next_open) {
+        if (atomic_load(&world.calls[call].ended) == 0)
+            world_ended(call, QK_ECRASHED, true);
+    }
+    a->open = 0;
+    atomic_store(&a->turns, 0);
+}
+
 void world_activated(uint32_t actor)
 {
     uint32_t before = atomic_exchange_explicit(&world.actors[actor].active, 1, memory_order_relaxed);

@@ -23,6 +23,7 @@ struct world_plan {
     uint32_t frames;          /* submitted by each submitter */
     uint32_t calls;           /* made by actors, all together */
     uint32_t activations_max; /* 0: no bound */
+    bool family;              /* actors panic, spawn, stop and watch */
     bool patient;             /* calls wait for so long that deadlocks are found */
     bool poller;              /* frames come through the poller */
     bool drain;               /* drain before the stop */
@@ -36,6 +37,7 @@ struct world_actor {
     atomic_uint active;  /* between on_activate and on_deactivate */
     /* Touched in turns only, without a lock: the thread sanitizer sees whether turns are really one after another. */
     uint64_t entered;
+    uint32_t open; /* the newest of its calls since it was activated; 0: none */
     uint64_t activations;
     uint64_t sent[WORLD_ACTORS];
     uint64_t seen[WORLD_SENDERS];
@@ -44,7 +46,8 @@ struct world_actor {
 struct world_call {
     atomic_uint ran;
     atomic_uint ended;
-    atomic_bool never; /* it was reported as not having run */
+    uint32_t next_open; /* of the same actor */
+    atomic_bool never;  /* it was reported as not having run */
     bool is_frame;
     bool flat;    /* of a frame: a Tick, else a Task */
     uint8_t kind; /* of a frame: enum qk_port_kind */
@@ -95,6 +98,12 @@ void world_resume(uint32_t actor);
 
 /* Its message: whose it is, and that it comes for the first time and, where that is promised, in order. */
 void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call, bool in_order);
+
+/* A call of an actor's begins. */
+void world_opened(uint32_t actor, uint32_t call);
+
+/* The activation has failed: its turns that were suspended have ended where they were, and so have their calls. */
+void world_unwound(uint32_t actor);
 
 void world_activated(uint32_t actor);
 void world_deactivated(uint32_t actor);

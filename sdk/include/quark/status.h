@@ -30,7 +30,7 @@ extern "C" {
     X(QK_ENOTFOUND, -1004, "no such actor type or method", 0, 0)                                                \
     X(QK_EUNAVAILABLE, -1005, "the silo takes no calls now", 1, 0)                                              \
     X(QK_ECONFLICT, -1006, "the stored version is another", 1, 0)                                               \
-    X(QK_ECRASHED, -1007, "the host of the actor died", 1, 1)                                                   \
+    X(QK_ECRASHED, -1007, "the actor has failed, or its host has", 1, 1)                                        \
     X(QK_EPROTOCOL, -1008, "the peer broke the protocol", 0, 1)                                                 \
     X(QK_ETOOBIG, -1009, "the message is larger than the limit", 0, 0)                                          \
     X(QK_EDENIED, -1010, "the peer may not do that", 0, 0)                                                      \
