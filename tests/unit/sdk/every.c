@@ -7,6 +7,7 @@
 
 int every_reason, every_activated;
 char every_tick[64];
+static uint64_t every_timer; /* of the one book that has one */
 
 int keeper_put_text(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
                     Test__EveryThing__Text *rep)
@@ -162,13 +163,10 @@ int book_begin(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__Eve
                Test__EveryThing__None *rep)
 {
     (void)self, (void)rep;
-    uint64_t *id = malloc(sizeof(*id));
-    if (id == NULL)
-        return -ENOMEM;
+    uint64_t id = 0;
     int64_t period = atoi(req->text);
-    int rc = book_count_timer(t, period, period, QK_TIMER_KEEPS_ACTIVE, req, id);
-    free(*qk_local(t));
-    *qk_local(t) = id;
+    int rc = book_count_timer(t, period, period, QK_TIMER_KEEPS_ACTIVE, req, &id);
+    every_timer = id;
     return rc;
 }
 
@@ -176,11 +174,7 @@ int book_stop(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__Ever
               Test__EveryThing__None *rep)
 {
     (void)self, (void)req, (void)rep;
-    uint64_t *id = *qk_local(t);
-    int rc = id != NULL ? qk_timer_cancel(t, *id) : QK_ENOTFOUND;
-    free(id);
-    *qk_local(t) = NULL;
-    return rc;
+    return qk_timer_cancel(t, every_timer);
 }
 
 int book_count(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req)
