@@ -12,8 +12,9 @@
 #define TYPE_SIZE_1_0   (offsetof(struct qk_type, on_deactivate) + sizeof(void *))
 #define STRUCT_SIZE_MAX 65536
 
-#define TYPE_FLAGS \
-    (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE)
+#define TYPE_FLAGS                                                                                          \
+    (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE | \
+     QK_TYPE_REFUSE_WHEN_FULL)
 #define METHOD_FLAGS \
     (QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS)
 

@@ -169,6 +169,8 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
             continue;
         if (act == t->act)
             return refuse(t, QK_EOVERLOADED, "the actor's own mailbox is full");
+        if ((msg->type->desc->flags & QK_TYPE_REFUSE_WHEN_FULL) != 0)
+            return refuse(t, QK_EOVERLOADED, "the actor's mailbox is full");
         int rc = wait_for_room(t, act, msg->deadline_ns);
         if (rc < 0)
             return rc;

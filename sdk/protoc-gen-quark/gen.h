@@ -107,6 +107,7 @@ struct gen_type {
     const char *store; /* NULL: the state is not stored */
     bool lazy_state;
     uint32_t reentrancy;        /* 0 or a flag of enum qk_type_flags */
+    uint32_t overload;          /* likewise */
     struct gen_method *methods; /* in the order of the .proto */
     const struct gen_method **by_id;
     uint32_t n_methods;

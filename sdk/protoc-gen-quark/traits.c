@@ -8,7 +8,14 @@
 #include "base/limits.h"
 
 /* Numbers of members in options.proto. */
-enum { ACTOR_PLACEMENT = 3, ACTOR_MAILBOX = 4, ACTOR_STORE = 9, ACTOR_LAZY_STATE = 10, ACTOR_REENTRANCY = 11 };
+enum {
+    ACTOR_PLACEMENT = 3,
+    ACTOR_MAILBOX = 4,
+    ACTOR_STORE = 9,
+    ACTOR_LAZY_STATE = 10,
+    ACTOR_REENTRANCY = 11,
+    ACTOR_OVERLOAD = 12
+};
 enum { METHOD_REENTRANCY = 5 };
 
 #define STORE_NAME_MAX 31 /* bytes of a provider's name */
@@ -43,6 +50,12 @@ static const struct word method_reentrancies[] = {
     {NULL, 0, NULL},
 };
 
+static const struct word overloads[] = {
+    {"wait", 0, "0"},
+    {"refuse", QK_TYPE_REFUSE_WHEN_FULL, "QK_TYPE_REFUSE_WHEN_FULL"},
+    {NULL, 0, NULL},
+};
+
 static const char *name_of(const struct word *words, uint32_t value)
 {
     while (words->value != value)
@@ -69,7 +82,8 @@ static const char *join(struct gen *g, const char *const *names, size_t n)
 const char *gen_type_flags(struct gen *g, const struct gen_type *t)
 {
     const char *names[] = {t->reentrancy != 0 ? name_of(type_reentrancies, t->reentrancy) : NULL,
-                           t->lazy_state ? "QK_TYPE_LAZY_STATE" : NULL};
+                           t->lazy_state ? "QK_TYPE_LAZY_STATE" : NULL,
+                           t->overload != 0 ? name_of(overloads, t->overload) : NULL};
     return join(g, names, sizeof(names) / sizeof(names[0]));
 }
 
@@ -151,6 +165,11 @@ void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions
         m = mistake_at(t, "QK0122", &path, ACTOR_REENTRANCY, NULL);
         m.help = "one of none (the default), chain, always, reads";
         t->reentrancy = find_word(g, type_reentrancies, o->reentrancy, m, "reentrancy");
+    }
+    if (is_set(o->overload)) {
+        m = mistake_at(t, "QK0125", &path, ACTOR_OVERLOAD, NULL);
+        m.help = "wait (the default) or refuse";
+        t->overload = find_word(g, overloads, o->overload, m, "overload");
     }
     if (o->mailbox > QK_MAILBOX_LIMIT) {
         m = mistake_at(t, "QK0110", &path, ACTOR_MAILBOX, gen_format(g, "%u", o->mailbox));

@@ -66,6 +66,7 @@ enum qk_type_flags {
     QK_TYPE_INTERLEAVE_ALWAYS = 1u << 1,
     QK_TYPE_INTERLEAVE_READS = 1u << 2, /**< read-only methods run while only read-only ones wait */
     QK_TYPE_LAZY_STATE = 1u << 3,       /**< stored state is not loaded before the first turn */
+    QK_TYPE_REFUSE_WHEN_FULL = 1u << 4, /**< a handler that calls a full mailbox is refused too, and does not wait */
 };
 
 enum qk_placement {

@@ -39,8 +39,8 @@ static int check(void)
 START_TEST(test_descriptor_whole_one_passes)
 {
     ck_assert_msg(check() == 0, "%s", refusal.text);
-    d->type.flags =
-        QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE;
+    d->type.flags = QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS |
+                    QK_TYPE_LAZY_STATE | QK_TYPE_REFUSE_WHEN_FULL;
     d->type.store = d->text;
     d->methods[0].flags =
         QK_METHOD_ONE_WAY | QK_METHOD_READ_ONLY | QK_METHOD_INTERLEAVE_CHAIN | QK_METHOD_INTERLEAVE_ALWAYS;
@@ -100,7 +100,7 @@ START_TEST(test_descriptor_types_are_checked)
     described_init(d);
     d->type.placement = 5;
     expect(QK_PLUGIN_DAMAGED, "placement");
-    d->type.flags = QK_TYPE_LAZY_STATE << 1;
+    d->type.flags = QK_TYPE_REFUSE_WHEN_FULL << 1;
     expect(QK_PLUGIN_DAMAGED, "flags");
     d->methods[0].flags = QK_METHOD_INTERLEAVE_ALWAYS << 1;
     expect(QK_PLUGIN_DAMAGED, "a method has flags");

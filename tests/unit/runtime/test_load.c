@@ -10,7 +10,8 @@
 
 #define MS 1000000
 
-static struct qk_method method;
+static struct qk_method methods[2];
+static const struct qk_method *method = &methods[0], *flood = &methods[1];
 static struct harness h;
 static int turns;
 
@@ -23,26 +24,54 @@ static int on_work(qk_turn *t, void *self, const ProtobufCMessage *req, Protobuf
     return 0;
 }
 
+/* Sends so many messages to "b", which runs only when this turn waits; how many it got rid of. */
+static int on_flood(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self;
+    Rt__Number none = RT__NUMBER__INIT;
+    for (int64_t i = 0; i < ((const Rt__Number *)req)->value; i++) {
+        int rc = qk_send(t, method, qk_ref("b"), &none.base);
+        if (rc < 0)
+            return qk_fail(t, rc, "%s", qk_error(t));
+    }
+    (void)rep;
+    return 0;
+}
+
 static struct qk_type type;
 static const struct qk_type *const type_list[] = {&type};
 static const struct qk_plugin plugin = {
     .abi = QK_ABI_HEAD(struct qk_plugin), .name = "l", .version = "1", .types = type_list, .n_types = 1};
 
-static void setup(void)
+static void prepare(void)
 {
-    method = (struct qk_method){.id = qk_fnv32("Work"),
-                                .type_id = qk_fnv64("l"),
-                                .name = "Work",
-                                .request = &rt__number__descriptor,
-                                .reply = &rt__number__descriptor,
-                                .handler = on_work};
+    static const char *const names[] = {"Work", "Flood"};
+    for (int i = 0; i < 2; i++)
+        methods[i] = (struct qk_method){.id = qk_fnv32(names[i]),
+                                        .type_id = qk_fnv64("l"),
+                                        .name = names[i],
+                                        .request = &rt__number__descriptor,
+                                        .reply = &rt__number__descriptor,
+                                        .handler = i == 0 ? on_work : on_flood};
+    if (methods[0].id > methods[1].id) {
+        struct qk_method first = methods[0];
+        methods[0] = methods[1];
+        methods[1] = first;
+        method = &methods[1];
+        flood = &methods[0];
+    }
     type = (struct qk_type){.abi = QK_ABI_HEAD(struct qk_type),
                             .id = qk_fnv64("l"),
                             .name = "l",
                             .service = "rt.L",
-                            .methods = &method,
-                            .n_methods = 1};
+                            .methods = methods,
+                            .n_methods = 2};
     turns = 0;
+}
+
+static void setup(void)
+{
+    prepare();
     harness_init(&h, &plugin, NULL);
 }
 
@@ -55,7 +84,7 @@ static void submit(const char *key, int64_t us, int64_t timeout_ms)
 {
     Rt__Number in = RT__NUMBER__INIT;
     in.value = us;
-    harness_submit(&h, QK_PORT_CALL, &method, key, &in.base, 1, timeout_ms);
+    harness_submit(&h, QK_PORT_CALL, method, key, &in.base, 1, timeout_ms);
 }
 
 struct outcome {
@@ -190,6 +219,31 @@ START_TEST(test_load_tries_where_nothing_waits)
 }
 END_TEST
 
+static int flood_with(int64_t n, uint32_t flags)
+{
+    Rt__Number in = RT__NUMBER__INIT;
+    in.value = n;
+    prepare();
+    type.mailbox_max = 8;
+    type.flags = flags;
+    harness_init(&h, &plugin, NULL);
+    int rc = harness_call(&h, flood, "a", &in.base, NULL);
+    harness_run(&h);
+    harness_finish(&h);
+    return rc;
+}
+
+START_TEST(test_load_full_mailbox_waits_or_refuses_as_the_type_says)
+{
+    ck_assert_int_eq(flood_with(20, 0), 0);
+    ck_assert_int_eq(turns, 20);
+    ck_assert_int_eq(flood_with(20, QK_TYPE_REFUSE_WHEN_FULL), QK_EOVERLOADED);
+    ck_assert_str_eq(harness_text, "the actor's mailbox is full");
+    ck_assert_int_eq(turns, 8);
+    ck_assert_int_eq(flood_with(8, QK_TYPE_REFUSE_WHEN_FULL), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("load");
@@ -202,6 +256,9 @@ int main(void)
     tcase_add_test(c, test_load_forgives_one_long_turn);
     tcase_add_test(c, test_load_tries_where_nothing_waits);
     suite_add_tcase(s, c);
+    TCase *full = tcase_create("full");
+    tcase_add_test(full, test_load_full_mailbox_waits_or_refuses_as_the_type_says);
+    suite_add_tcase(s, full);
     SRunner *r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);
     srunner_run_all(r, CK_NORMAL);

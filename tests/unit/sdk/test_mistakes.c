@@ -146,6 +146,12 @@ static const struct row rows[] = {
      "     |                                                 ^^^^^^^^^^\n"},
     {"QK0123", "service S { option (quark.actor) = { reentrancy: \"reads\" };\nrpc A(N) returns (N); }", NULL,
      "x.proto:4:50: error[QK0123]: the reentrancy of `S` has no effect: none of its methods is read-only\n"},
+    {"QK0125", "service S { option (quark.actor) = { overload: \"refuze\" }; }", NULL,
+     "x.proto:4:48: error[QK0125]: unknown overload `refuze`\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { overload: \"refuze\" }; }\n"
+     "     |                                                ^^^^^^^^ did you mean `refuse`?\n"
+     "     = help: wait (the default) or refuse\n"},
     {"QK0124", "service S { option (quark.actor) = { state: \"M\" placement: \"stateless\"\nstore: \"sqlite\" }; }",
      NULL, "x.proto:5:8: error[QK0124]: `S` is stateless, so its state can't be stored\n"},
     {"QK0111", "service S { option (quark.actor) = { state: \"M\" store: \"sqlite\" }; rpc Clear(N) returns (N); }",

@@ -223,7 +223,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_uint_eq(book_type.flags, QK_TYPE_INTERLEAVE_READS);
     ck_assert_uint_eq(book_take_method()->flags, QK_METHOD_INTERLEAVE_CHAIN);
     ck_assert_str_eq(drawer_type.store, "memory-2");
-    ck_assert_uint_eq(drawer_type.flags, QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_LAZY_STATE);
+    ck_assert_uint_eq(drawer_type.flags, QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_LAZY_STATE | QK_TYPE_REFUSE_WHEN_FULL);
     ck_assert_uint_eq(drawer_look_method()->flags, QK_METHOD_INTERLEAVE_ALWAYS);
     for (uint32_t i = 1; i < keeper_type.n_methods; i++)
         ck_assert_uint_lt(keeper_methods[i - 1].id, keeper_methods[i].id);
