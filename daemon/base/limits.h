@@ -25,6 +25,10 @@
 #define QK_CONTEXT_NAME_MAX    64   /* bytes of an entry's name */
 #define QK_CONTEXT_BYTES_MAX   4096 /* bytes of all names and values */
 
+#define QK_TRACE_SPANS_MAX     4096      /* spans that one recorded call keeps */
+#define QK_TRACE_BYTES_MAX     (1 << 20) /* bytes of memory that they take */
+#define QK_TRACES_MAX          64        /* calls that are recorded at a time */
+
 /* Plugins. */
 #define QK_PLUGIN_TYPES_MAX 256         /* actor types in one plugin */
 #define QK_TYPE_METHODS_MAX 1024        /* methods of one type */

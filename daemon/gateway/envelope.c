@@ -207,6 +207,7 @@ static bool parse_body(enum qk_envelope_kind kind, struct reader *body, struct q
     case QK_ENVELOPE_WELCOME:
     case QK_ENVELOPE_REPLY:
     case QK_ENVELOPE_GO_AWAY:
+    case QK_ENVELOPE_TRACE:
         break;
     }
     return false;
@@ -222,7 +223,7 @@ int qk_envelope_parse(const uint8_t *data, size_t size, struct qk_envelope *ret_
         uint64_t tag;
         if (!read_short_varint(&r, &tag))
             return QK_EPROTOCOL;
-        if (tag >> 3 >= QK_ENVELOPE_HELLO && tag >> 3 <= QK_ENVELOPE_GO_AWAY) {
+        if (tag >> 3 >= QK_ENVELOPE_HELLO && tag >> 3 <= QK_ENVELOPE_TRACE) {
             struct reader body;
             uint32_t len;
             if ((tag & 7) != BYTES || ret_envelope->kind != 0 || !read_bytes(&r, &body.at, &len))
@@ -230,7 +231,7 @@ int qk_envelope_parse(const uint8_t *data, size_t size, struct qk_envelope *ret_
             body.end = body.at + len;
             if (!parse_body((enum qk_envelope_kind)(tag >> 3), &body, ret_envelope))
                 return QK_EPROTOCOL;
-        } else if (!skip(&r, tag, QK_ENVELOPE_GO_AWAY)) {
+        } else if (!skip(&r, tag, QK_ENVELOPE_TRACE)) {
             return QK_EPROTOCOL;
         }
     }
@@ -313,6 +314,11 @@ size_t qk_envelope_put_reply(uint8_t *to, uint64_t id, int32_t status, const cha
     p = put_text(p, 3, text, text_len);
     p = put_number(p, 4, may_have_run != 0);
     return end_body(to, p, QK_ENVELOPE_REPLY, payload_len);
+}
+
+size_t qk_envelope_put_trace(uint8_t *to, uint64_t id, uint32_t payload_len)
+{
+    return end_body(to, put_number(begin_body(to), 1, id), QK_ENVELOPE_TRACE, payload_len);
 }
 
 size_t qk_envelope_put_go_away(uint8_t *to, int32_t status, const char *text)

@@ -21,6 +21,7 @@ enum qk_envelope_kind {
     QK_ENVELOPE_CANCEL = 5,
     QK_ENVELOPE_ADMIN = 6,
     QK_ENVELOPE_GO_AWAY = 7,
+    QK_ENVELOPE_TRACE = 8,
 };
 
 /* The members of all kinds that a client sends, side by side; those of other kinds are 0. `bytes` points into the
@@ -53,6 +54,7 @@ int qk_envelope_parse(const uint8_t *data, size_t size, struct qk_envelope *ret_
 size_t qk_envelope_put_welcome(uint8_t *to, const char *silo, uint32_t payload_max, uint32_t in_flight_max);
 size_t qk_envelope_put_reply(uint8_t *to, uint64_t id, int32_t status, const char *text, size_t text_len,
                              int may_have_run, uint32_t payload_len);
+size_t qk_envelope_put_trace(uint8_t *to, uint64_t id, uint32_t payload_len);
 size_t qk_envelope_put_go_away(uint8_t *to, int32_t status, const char *text);
 
 /* Little-endian numbers of a frame's head. */

@@ -235,9 +235,16 @@ static void append_reply(struct qk_conn *conn, const struct qk_port_frame *f)
             text = cleaned;
         }
     }
-    uint8_t *to = make_room(conn, QK_ENVELOPE_ROOM + (size_t)text_len + f->payload_len);
+    size_t trace = f->context_len != 0 ? QK_ENVELOPE_ROOM + (size_t)f->context_len : 0;
+    uint8_t *to = make_room(conn, trace + QK_ENVELOPE_ROOM + text_len + f->payload_len);
     if (to == NULL)
         return;
+    if (qk_unlikely(f->context_len != 0)) {
+        size_t head = qk_envelope_put_trace(to, f->call_id, f->context_len);
+        memcpy(to + head, qk_port_frame_context(f), f->context_len);
+        made(conn, head + f->context_len);
+        to += head + f->context_len;
+    }
     size_t n = qk_envelope_put_reply(to, f->call_id, f->status, text, text_len, f->may_have_run != 0, f->payload_len);
     if (f->payload_len != 0)
         memcpy(to + n, qk_port_frame_payload(f), f->payload_len);

@@ -9,20 +9,15 @@
 #include "runtime/internal.h"
 
 #include <stdlib.h>
-
-struct qk_baggage {
-    atomic_uint refs;
-    uint32_t n_entries;
-    uint32_t size; /* of the bytes: names and values, a zero behind each */
-    bool traced;
-    struct qk_trace trace; /* its span is the sender's */
-    char bytes[];
-};
+#include "wire/spans.h"
 
 void qk_baggage_unref(struct qk_baggage *b)
 {
-    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1)
-        free(b);
+    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    if (b->recorder != NULL)
+        qk_recorder_unref(b->recorder);
+    free(b);
 }
 
 struct qk_baggage *qk_baggage_ref(struct qk_baggage *b)
@@ -37,9 +32,7 @@ static struct qk_baggage *create(size_t room)
     struct qk_baggage *b = malloc(sizeof(*b) + room);
     if (b == NULL)
         return NULL;
-    b->n_entries = b->size = 0;
-    b->traced = false;
-    b->trace = (struct qk_trace){.span = 0};
+    *b = (struct qk_baggage){.n_entries = 0};
     atomic_init(&b->refs, 1);
     return b;
 }
@@ -79,6 +72,10 @@ static const char *take(struct qk_baggage *b, const struct qk_context_item *item
         b->traced = qk_trace_parse(item->value, item->value_len, &b->trace);
         return b->traced ? NULL : QK_CONTEXT_WRONG_PARENT;
     }
+    if (item->kind == QK_CONTEXT_RECORD) {
+        b->record = item->flag;
+        return NULL;
+    }
     const char *why = qk_context_wrong(item->name, item->name_len, item->value, item->value_len);
     if (why != NULL)
         return why;
@@ -114,7 +111,7 @@ int qk_baggage_parse(const uint8_t *data, size_t size, struct qk_baggage **ret_b
     }
     if (rc == QK_EPROTOCOL)
         *ret_why = "the context does not parse";
-    if (rc < 0 || (b->n_entries == 0 && !b->traced)) {
+    if (rc < 0 || (b->n_entries == 0 && !b->traced && !b->record)) {
         free(b);
         b = NULL;
     }
@@ -141,8 +138,25 @@ static uint64_t next_span(struct qk_worker *w)
 static uint64_t span_of(struct qk_turn_state *t)
 {
     if (t->span == 0)
-        t->span = next_span(t->worker);
+        t->span = t->baggage->own != 0 ? t->baggage->own : next_span(t->worker);
     return t->span;
+}
+
+/* A copy to be changed; NULL without memory. */
+static struct qk_baggage *copy(const struct qk_baggage *from)
+{
+    struct qk_baggage *b = create(from->size);
+    if (b == NULL)
+        return NULL;
+    memcpy(b->bytes, from->bytes, from->size);
+    b->size = from->size;
+    b->n_entries = from->n_entries;
+    b->traced = from->traced;
+    b->trace = from->trace;
+    b->number = from->number;
+    if (from->recorder != NULL)
+        b->recorder = qk_recorder_ref(from->recorder);
+    return b;
 }
 
 /* What the turn passes on from here; NULL without memory. The turn keeps the reference. */
@@ -155,15 +169,9 @@ static struct qk_baggage *outgoing(struct qk_turn_state *t)
         t->passes = qk_baggage_ref(t->baggage);
         return t->passes;
     }
-    struct qk_baggage *b = create(from->size);
-    if (b == NULL)
-        return NULL;
-    memcpy(b->bytes, from->bytes, from->size);
-    b->size = from->size;
-    b->n_entries = from->n_entries;
-    b->traced = true;
-    b->trace = from->trace;
-    b->trace.span = span_of(t);
+    struct qk_baggage *b = copy(from);
+    if (b != NULL)
+        b->trace.span = span_of(t);
     t->passes = b;
     return b;
 }
@@ -174,6 +182,65 @@ int qk_baggage_pass(struct qk_turn_state *t, struct qk_baggage **ret_baggage)
     if (b == NULL)
         return QK_ENOMEMORY;
     *ret_baggage = qk_baggage_ref(b);
+    return 0;
+}
+
+struct qk_baggage *qk_baggage_fork(struct qk_worker *w, struct qk_baggage *from, const struct qk_msg *msg,
+                                   const char *key, uint32_t key_len)
+{
+    static const uint32_t kinds[] = {[QK_MSG_CALL] = QK_SPAN_CALL,
+                                     [QK_MSG_SEND] = QK_SPAN_SEND,
+                                     [QK_MSG_FRAME] = QK_SPAN_CALL,
+                                     [QK_MSG_TICK] = QK_SPAN_TICK};
+    struct qk_baggage *b = from->recorder != NULL ? copy(from) : NULL;
+    if (b == NULL)
+        return qk_baggage_ref(from);
+    b->own = next_span(w);
+    struct qk_span span = {.parent = from->number,
+                           .kind = kinds[msg->kind],
+                           .state = QK_SPAN_WAITS,
+                           .type = msg->type->desc->name,
+                           .method = msg->method->desc->name,
+                           .key = key,
+                           .key_len = key_len,
+                           .id = b->own};
+    b->number = qk_recorder_add(w, b->recorder, &span);
+    return b;
+}
+
+int qk_baggage_send(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to)
+{
+    struct qk_baggage *b = outgoing(t);
+    if (b == NULL)
+        return QK_ENOMEMORY;
+    msg->baggage = qk_baggage_fork(t->worker, b, msg, to.key, to.key_len);
+    return 0;
+}
+
+int qk_baggage_record(struct qk_worker *w, const struct qk_msg *msg, const char *key, uint32_t key_len,
+                      const char **ret_why)
+{
+    struct qk_baggage *b = msg->baggage;
+    int rc = 0;
+    b->recorder = qk_recorder_create(w->rt, &rc);
+    *ret_why = rc == QK_EOVERLOADED ? "64 calls are being recorded already" : "out of memory";
+    if (rc < 0)
+        return rc;
+    if (!b->traced) {
+        uint64_t id[2] = {next_span(w), next_span(w)};
+        memcpy(b->trace.id, id, sizeof(id));
+        b->trace.flags = QK_TRACE_SAMPLED;
+        b->traced = true;
+    }
+    b->own = next_span(w);
+    struct qk_span span = {.kind = QK_SPAN_CALL,
+                           .state = QK_SPAN_WAITS,
+                           .type = msg->type->desc->name,
+                           .method = msg->method->desc->name,
+                           .key = key,
+                           .key_len = key_len,
+                           .id = b->own};
+    b->number = qk_recorder_add(w, b->recorder, &span);
     return 0;
 }
 
@@ -241,6 +308,9 @@ static int change(const struct qk_baggage *from, const char *name, const char *v
         copy_others(b, from, name);
         b->traced = from->traced;
         b->trace = from->trace;
+        b->number = from->number;
+        if (from->recorder != NULL)
+            b->recorder = qk_recorder_ref(from->recorder);
     }
     if (is_parent) {
         b->traced = value != NULL;
@@ -250,7 +320,7 @@ static int change(const struct qk_baggage *from, const char *name, const char *v
     }
     *ret_why = qk_context_beyond(b->n_entries, b->size - 2 * b->n_entries);
     if (*ret_why != NULL) {
-        free(b);
+        qk_baggage_unref(b);
         return QK_ETOOBIG;
     }
     *ret_baggage = b;

@@ -248,7 +248,7 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     sender[name_len] = '/';
     memcpy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);
     msg->sender = sender;
-    if (qk_unlikely(qk_baggage_has(t)) && (rc = qk_baggage_pass(t, &msg->baggage)) < 0) {
+    if (qk_unlikely(qk_baggage_has(t)) && (rc = qk_baggage_send(t, msg, to)) < 0) {
         qk_msg_destroy(t->worker, msg);
         return refuse(t, rc, "out of memory");
     }
@@ -256,6 +256,13 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     msg->sent_ns = t->worker->now_ns;
     *ret_msg = msg;
     return 0;
+}
+
+/* A message that is recorded did not get into its mailbox. */
+static void note_refusal(struct qk_turn_state *t, const struct qk_msg *msg, int status)
+{
+    if (msg->baggage != NULL && msg->baggage->recorder != NULL)
+        qk_recorder_end(t->worker, msg->baggage, status);
 }
 
 /* The earliest of what the caller gave, what is left to the turn, and the method's or the silo's default. */
@@ -310,6 +317,7 @@ static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct
     msg->pending = p;
     rc = post(t, msg, to, suspends);
     if (qk_unlikely(rc < 0)) {
+        note_refusal(t, msg, rc);
         qk_msg_destroy(t->worker, msg);
         return rc;
     }
@@ -417,8 +425,10 @@ static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
     int64_t timeout_ms = m->deadline_ms != 0 ? m->deadline_ms : t->worker->rt->config.default_timeout_ms;
     msg->deadline_ns = t->worker->now_ns + timeout_ms * 1000000;
     rc = post(t, msg, to, false);
-    if (qk_unlikely(rc < 0))
+    if (qk_unlikely(rc < 0)) {
+        note_refusal(t, msg, rc);
         qk_msg_destroy(t->worker, msg);
+    }
     return leave(t, rc);
 }
 

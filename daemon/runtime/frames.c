@@ -5,6 +5,7 @@
  */
 #include "runtime/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void qk_frames_out(struct qk_worker *w, struct qk_port_frame *frame)
@@ -48,8 +49,9 @@ static struct qk_port_frame *room_for(struct qk_port_frame *frame, size_t size)
     return larger;
 }
 
-void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
-                     const ProtobufCMessage *reply, bool may_have_run)
+/* As qk_frames_reply(), with the bytes of a recording. */
+static void reply_with(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
+                       const ProtobufCMessage *reply, bool may_have_run, const uint8_t *spans, size_t spans_len)
 {
     size_t payload = reply != NULL ? protobuf_c_message_get_packed_size(reply) : 0;
     if (payload > QK_PAYLOAD_MAX) {
@@ -58,10 +60,10 @@ void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int statu
         payload = 0;
     }
     size_t text_len = strnlen(text, QK_ERROR_TEXT_MAX);
-    struct qk_port_frame *larger = room_for(frame, payload + text_len);
+    struct qk_port_frame *larger = room_for(frame, payload + text_len + spans_len);
     if (larger == NULL) {
         status = QK_ENOMEMORY;
-        payload = text_len = 0;
+        payload = text_len = spans_len = 0;
     } else {
         frame = larger;
     }
@@ -71,11 +73,30 @@ void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int statu
     frame->key_len = 0;
     frame->text_len = (uint32_t)text_len;
     frame->payload_len = (uint32_t)payload;
-    frame->context_len = 0;
+    frame->context_len = (uint32_t)spans_len;
     memcpy(frame->bytes, text, text_len);
     if (payload != 0)
         protobuf_c_message_pack(reply, frame->bytes + text_len);
+    if (qk_unlikely(spans_len != 0))
+        memcpy(frame->bytes + text_len + payload, spans, spans_len);
     qk_frames_out(w, frame);
+}
+
+void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
+                     const ProtobufCMessage *reply, bool may_have_run)
+{
+    reply_with(w, frame, status, text, reply, may_have_run, NULL, 0);
+}
+
+void qk_frames_answer(struct qk_worker *w, struct qk_msg *msg, int status, const char *text,
+                      const ProtobufCMessage *reply, bool may_have_run)
+{
+    uint8_t *spans = NULL;
+    size_t spans_len = 0;
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->recorder != NULL)
+        spans = qk_recorder_close(w, msg->baggage, &spans_len);
+    reply_with(w, msg->frame, status, text, reply, may_have_run, spans, spans_len);
+    free(spans);
 }
 
 static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text)
@@ -122,6 +143,11 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
                  ? 0
                  : qk_baggage_parse(qk_port_frame_context(frame), frame->context_len, &msg->baggage, &why);
     if (qk_unlikely(rc < 0)) {
+        qk_msg_fail(w, msg, rc, why);
+        return;
+    }
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->record && frame->kind == QK_PORT_CALL &&
+        (rc = qk_baggage_record(w, msg, qk_port_frame_key(frame), frame->key_len, &why)) < 0) {
         qk_msg_fail(w, msg, rc, why);
         return;
     }

@@ -47,7 +47,7 @@ struct qk_port_frame {
     uint32_t key_len;
     uint32_t text_len;
     uint32_t payload_len;
-    uint32_t context_len; /* call, send: of a quark.wire.Context; 0: none */
+    uint32_t context_len; /* call, send: of a quark.wire.Context; reply: of a quark.wire.Spans; 0: none */
     uint32_t capacity;    /* bytes that fit at `bytes` */
     uint8_t bytes[];      /* key, text, payload, context, without gaps */
 };

@@ -262,7 +262,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
     msg->request = tm->request;
     msg->sender = "timer";
     if (tm->baggage != NULL)
-        msg->baggage = qk_baggage_ref(tm->baggage);
+        msg->baggage = qk_baggage_fork(w, tm->baggage, msg, qk_act_key(act), act->key_len);
     msg->request_id = tm->request_id;
     msg->sent_ns = w->now_ns;
     uint32_t timeout_ms =

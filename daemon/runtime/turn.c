@@ -180,8 +180,7 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
         if (msg->one_way)
             qk_port_frame_destroy(msg->frame);
         else if (msg->frame != NULL)
-            qk_frames_reply(w, msg->frame, msg->status, msg->text, msg->status >= 0 ? msg->reply : NULL,
-                            msg->may_have_run);
+            qk_frames_answer(w, msg, msg->status, msg->text, msg->status >= 0 ? msg->reply : NULL, msg->may_have_run);
         qk_msg_destroy(w, msg);
         break;
     case QK_MSG_CALL:
@@ -200,6 +199,8 @@ void qk_msg_fail(struct qk_worker *w, struct qk_msg *msg, int status, const char
     msg->status = status;
     msg->text = text;
     msg->may_have_run = false;
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->recorder != NULL)
+        qk_recorder_end(w, msg->baggage, status);
     qk_msg_complete(w, msg);
 }
 
@@ -284,7 +285,7 @@ static void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
         }
     } else if (msg->kind == QK_MSG_FRAME && !msg->one_way) {
         /* Packed at once: the reply may point at the state or into the turn's arena. */
-        qk_frames_reply(w, msg->frame, t->status, "", t->reply, true);
+        qk_frames_answer(w, msg, t->status, "", t->reply, true);
         msg->frame = NULL;
     }
     qk_msg_complete(w, msg);
@@ -367,6 +368,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->baggage = msg != NULL ? msg->baggage : NULL;
     t->passes = NULL;
     t->span = 0;
+    t->recorded = false;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->state = NULL;
@@ -396,9 +398,13 @@ static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     atomic_store_explicit(&w->turn_act, t->act, memory_order_relaxed);
     atomic_store_explicit(&w->turn_method, turn_name(t), memory_order_relaxed);
     qk_count(&w->turn_number, 1);
+    if (qk_unlikely(t->recorded))
+        qk_recorder_enter(w, t);
     w->running = fiber;
     qk_context_switch(&w->context, &fiber->context);
     w->running = NULL;
+    if (qk_unlikely(t->recorded))
+        qk_recorder_ran(w, t);
     if (qk_unlikely(fiber->state != NULL) && !fiber->state->sent)
         qk_state_send(w, fiber);
     if (qk_unlikely(fiber->offload != NULL) && !fiber->offload->sent)
@@ -463,6 +469,8 @@ static void after_message(struct qk_worker *w, struct qk_fiber *fiber)
         qk_chain_leave(act, t->method);
     if (qk_unlikely(t->unwound) && !t->doomed)
         qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, t->fail_text);
+    if (qk_unlikely(t->recorded))
+        qk_recorder_end(w, t->baggage, t->status);
     finish_reply(w, t);
     act->done++;
     end_turn(w, fiber);
@@ -613,6 +621,8 @@ static enum qk_next run_message(struct qk_worker *w, struct qk_act *act, struct 
         end_turn(w, fiber);
         return QK_GO_ON;
     }
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->recorder != NULL)
+        qk_recorder_begin(w, &fiber->turn);
     bool slow = atomic_load_explicit(&((struct qk_rt_method *)msg->method)->mean_ns, memory_order_relaxed) != 0;
     if (qk_unlikely(++w->tick % QK_SAMPLE_EVERY == 0 || slow)) {
         qk_worker_read_clock(w);

@@ -113,7 +113,14 @@ int qk_context_next(struct qk_context_reader *reader, struct qk_context_item *re
         }
         if (tag == TAG(2, BYTES))
             return read_bytes(reader, &inner) && read_entry(&inner, ret_item) ? 1 : QK_EPROTOCOL;
-        if (!skip(reader, tag, 2))
+        if (tag == TAG(3, VARINT)) {
+            uint64_t flag;
+            if (!read_varint(reader, &flag))
+                return QK_EPROTOCOL;
+            *ret_item = (struct qk_context_item){.kind = QK_CONTEXT_RECORD, .name = "", .value = "", .flag = flag != 0};
+            return 1;
+        }
+        if (!skip(reader, tag, 3))
             return QK_EPROTOCOL;
     }
     return 0;
@@ -183,6 +190,13 @@ size_t qk_context_parent_size(size_t value_len)
 uint8_t *qk_context_put_parent(uint8_t *to, const char *value, size_t value_len)
 {
     return put_string(to, 1, value, value_len);
+}
+
+uint8_t *qk_context_put_record(uint8_t *to)
+{
+    *to++ = (uint8_t)TAG(3, VARINT);
+    *to++ = 1;
+    return to;
 }
 
 /* ---- rules */

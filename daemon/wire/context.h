@@ -20,6 +20,7 @@
 enum qk_context_kind {
     QK_CONTEXT_ENTRY = 1, /* name and value */
     QK_CONTEXT_PARENT,    /* value */
+    QK_CONTEXT_RECORD,    /* flag */
 };
 
 /* One member of a context. The bytes lie in the context's and have no zero behind them. */
@@ -29,6 +30,7 @@ struct qk_context_item {
     uint32_t value_len;
     const char *name;
     const char *value;
+    bool flag;
 };
 
 struct qk_context_reader {
@@ -49,8 +51,11 @@ uint8_t *qk_context_put_entry(uint8_t *to, const char *name, size_t name_len, co
 size_t qk_context_parent_size(size_t value_len);
 uint8_t *qk_context_put_parent(uint8_t *to, const char *value, size_t value_len);
 
+/* Asks for a recording; two bytes. */
+uint8_t *qk_context_put_record(uint8_t *to);
+
 /* The most bytes that a context within the bounds takes. */
-#define QK_CONTEXT_PACKED_MAX (QK_CONTEXT_BYTES_MAX + QK_CONTEXT_ENTRIES_MAX * 9 + 2 + QK_TRACEPARENT_LEN)
+#define QK_CONTEXT_PACKED_MAX (QK_CONTEXT_BYTES_MAX + QK_CONTEXT_ENTRIES_MAX * 9 + 2 + QK_TRACEPARENT_LEN + 2)
 
 /* What is wrong with an entry by itself, as a sentence without a full stop; NULL: nothing. */
 const char *qk_context_wrong(const char *name, size_t name_len, const char *value, size_t value_len);

@@ -62,6 +62,7 @@ static void destroy(struct qk_client *client)
     qk_buffer_finish(&client->out);
     qk_client_context_finish(&client->context);
     qk_client_context_finish(&client->next_context);
+    qk_client_drop_spans(client);
     free(client->socket_path);
     free(client->name);
     free(client);

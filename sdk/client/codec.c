@@ -190,18 +190,19 @@ static bool skip(struct reader *r, unsigned wire)
     }
 }
 
-#define FIELDS 8 /* one more than the highest number that a body uses */
+#define FIELDS 9 /* one more than the highest number that a body uses */
 
 /* Which members of a body are numbers and which text, a bit for each. */
 struct shape {
-    uint8_t numbers;
-    uint8_t texts;
+    uint16_t numbers;
+    uint16_t texts;
 };
 
 static const struct shape shapes[FIELDS] = {
     [QK_INCOMING_WELCOME] = {.numbers = 1 << 1 | 1 << 2 | 1 << 4 | 1 << 5, .texts = 1 << 3},
     [QK_INCOMING_REPLY] = {.numbers = 1 << 1 | 1 << 2 | 1 << 4, .texts = 1 << 3},
     [QK_INCOMING_GO_AWAY] = {.numbers = 1 << 1, .texts = 1 << 2},
+    [QK_INCOMING_TRACE] = {.numbers = 1 << 1},
 };
 
 struct members {
@@ -259,6 +260,9 @@ static void fill(enum qk_incoming_kind kind, const struct members *m, struct qk_
         break;
     case QK_INCOMING_GO_AWAY:
         ret_in->status = from_zigzag(m->numbers[1]);
+        break;
+    case QK_INCOMING_TRACE:
+        ret_in->id = m->numbers[1];
         break;
     }
 }

@@ -34,6 +34,7 @@ enum qk_incoming_kind {
     QK_INCOMING_WELCOME = 2, /* the numbers are those of the envelope's members */
     QK_INCOMING_REPLY = 4,
     QK_INCOMING_GO_AWAY = 7,
+    QK_INCOMING_TRACE = 8,
 };
 
 /* An envelope from a silo; the text lies in the envelope's bytes and has no zero behind it. */

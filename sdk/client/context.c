@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The context that goes out with calls: entries of the client's, and of its next call. */
+/* The context that goes out with calls: entries of the client's, and of its next call; and recordings that come back.
+ */
 #include "internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "wire/spans.h"
 
 struct qk_client_entry {
     size_t name_len;
@@ -134,6 +137,69 @@ int qk_client_context_pack(struct qk_client *client, uint8_t *to, size_t *ret_si
             return qk_client_refuse(client, QK_ETOOBIG, "%s: the client's and this call's together have more", why);
         at = put(at, e);
     }
+    if (client->record_next)
+        at = qk_context_put_record(at);
     *ret_size = (size_t)(at - to);
+    return 0;
+}
+
+/* ---- recordings */
+
+void qk_client_drop_spans(struct qk_client *client)
+{
+    free(client->spans);
+    client->spans = NULL;
+    client->spans_size = 0;
+    client->spans_id = 0;
+}
+
+void qk_client_record(struct qk_client *client)
+{
+    client->record_next = true;
+}
+
+struct visit {
+    void (*visit)(void *arg, const struct qk_client_span *span);
+    void *arg;
+};
+
+static void visit_span(void *arg, const struct qk_span *s)
+{
+    const struct visit *v = arg;
+    struct qk_client_span span = {
+        .parent = s->parent,
+        .kind = (enum qk_client_span_kind)s->kind,
+        .state = (enum qk_client_span_state)s->state,
+        .worker = s->worker,
+        .status = s->status,
+        .key_len = s->key_len,
+        .type = s->type,
+        .key = s->key,
+        .method = s->method,
+        .id = s->id,
+        .start_ns = s->start_ns,
+        .queued_ns = s->queued_ns,
+        .run_ns = s->run_ns,
+        .suspended_ns = s->suspended_ns,
+    };
+    v->visit(v->arg, &span);
+}
+
+int qk_client_visit_spans(struct qk_client *client, void (*visit)(void *arg, const struct qk_client_span *span),
+                          void *arg, struct qk_client_recording *ret_recording)
+{
+    struct visit v = {visit, arg};
+    uint8_t id[16];
+    uint64_t left_out;
+    if (client->spans_id == 0)
+        return qk_client_refuse(client, QK_ENOTFOUND, "there is no recording of the call whose reply came last");
+    int rc = qk_spans_visit(client->spans, client->spans_size, visit_span, &v, &left_out, id);
+    if (rc < 0)
+        return qk_client_refuse(client, rc, "the recording that the silo sent does not parse");
+    if (ret_recording != NULL) {
+        ret_recording->left_out = left_out;
+        for (unsigned i = 0; i < 16; i++)
+            snprintf(ret_recording->trace_id + 2 * i, 3, "%02x", id[i]);
+    }
     return 0;
 }

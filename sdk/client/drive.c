@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "wire/check.h"
 
@@ -80,10 +81,30 @@ static int on_reply_frame(struct qk_client *client, const struct qk_incoming *in
     return 0;
 }
 
+/* Keeps the recording of a call until the next reply after its own. */
+static int on_trace_frame(struct qk_client *client, const struct qk_incoming *in, const uint8_t *payload, size_t size)
+{
+    if (qk_calls_find(&client->calls, in->id) == NULL &&
+        (client->abandoned == 0 || !qk_calls_had(&client->calls, in->id)))
+        return qk_client_refuse(client, QK_EPROTOCOL, "the silo sent a recording of a call that is not in flight");
+    qk_client_drop_spans(client);
+    client->spans = malloc(size + 1);
+    if (client->spans == NULL)
+        return 0; /* the reply is what matters */
+    memcpy(client->spans, payload, size);
+    client->spans_size = size;
+    client->spans_id = in->id;
+    return 0;
+}
+
 static int on_frame(struct qk_client *client, const struct qk_incoming *in, const uint8_t *payload, size_t size)
 {
     switch (in->kind) {
+    case QK_INCOMING_TRACE:
+        return on_trace_frame(client, in, payload, size);
     case QK_INCOMING_REPLY:
+        if (client->spans_id != in->id)
+            qk_client_drop_spans(client);
         return on_reply_frame(client, in, payload, size);
     case QK_INCOMING_GO_AWAY:
         client->going_away = true;
@@ -250,9 +271,10 @@ int qk_client_start(struct qk_client *client, const struct qk_call_target *targe
     size_t context_len = 0;
     uint8_t context[QK_CONTEXT_PACKED_MAX];
     int rc = 0;
-    if (target != NULL && client->context.n + client->next_context.n != 0) {
+    if (target != NULL && (client->context.n + client->next_context.n != 0 || client->record_next)) {
         rc = qk_client_context_pack(client, context, &context_len);
         qk_client_context_finish(&client->next_context);
+        client->record_next = false;
     }
     if (rc >= 0)
         rc = be_connected(client, false);

@@ -100,6 +100,10 @@ struct qk_client {
 
     struct qk_client_context context;      /* of every call */
     struct qk_client_context next_context; /* of the next one */
+    bool record_next;                      /* and it is to be recorded */
+    uint8_t *spans;                        /* the recording that came last, as a quark.wire.Spans */
+    size_t spans_size;
+    uint64_t spans_id; /* of its call; 0: there is none */
 
     bool entered;       /* a function that runs callbacks is at work */
     uint32_t callbacks; /* callbacks that are running */
@@ -200,6 +204,9 @@ void qk_client_lose(struct qk_client *client, int status, const char *text);
 /* context.c */
 
 void qk_client_context_finish(struct qk_client_context *context);
+
+/* Forgets the recording. */
+void qk_client_drop_spans(struct qk_client *client);
 
 /* Writes the context of the next call, QK_CONTEXT_PACKED_MAX bytes at most. 0, or QK_ETOOBIG: both parts together pass
  * the bounds. */

@@ -18,6 +18,9 @@ static void compare(const struct qk_incoming *in, const Quark__Wire__Envelope *p
         HOLDS(in->id == pb->reply->id && in->status == pb->reply->status);
         HOLDS(in->may_have_run == (pb->reply->may_have_run != 0));
         text = pb->reply->text;
+    } else if (in->kind == QK_INCOMING_TRACE) {
+        HOLDS(in->id == pb->trace->id);
+        text = "";
     } else {
         HOLDS(in->kind == QK_INCOMING_GO_AWAY && in->status == pb->go_away->status);
         text = pb->go_away->text;

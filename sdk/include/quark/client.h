@@ -135,6 +135,55 @@ int qk_client_set_context(struct qk_client *client, const char *name, const char
 /** The same for the next call only, whichever function begins it, in place of the client's entry of that name. */
 int qk_client_add_context(struct qk_client *client, const char *name, const char *value);
 
+enum qk_client_span_kind {
+    QK_CLIENT_SPAN_CALL = 1,
+    QK_CLIENT_SPAN_SEND = 2,
+    QK_CLIENT_SPAN_TICK = 3, /**< of a timer */
+};
+
+enum qk_client_span_state {
+    QK_CLIENT_SPAN_WAITS = 1, /**< in the mailbox */
+    QK_CLIENT_SPAN_RUNS = 2,  /**< its turn has begun and is not over */
+    QK_CLIENT_SPAN_ENDED = 3,
+};
+
+/** One message that a recorded call has caused, and the turn that handled it. */
+struct qk_client_span {
+    uint32_t parent; /**< number of the span that caused it, from 1 in the order of the visits; 0: the call itself */
+    enum qk_client_span_kind kind;
+    enum qk_client_span_state state;
+    uint32_t worker; /**< of the silo, that began the turn */
+    int32_t status;  /**< once it has ended */
+    uint32_t key_len;
+    const char *type;
+    const char *key;
+    const char *method;
+    uint64_t id;       /**< in the trace */
+    uint64_t start_ns; /**< when it was sent, since the call arrived */
+    uint64_t queued_ns;
+    uint64_t run_ns;
+    uint64_t suspended_ns;
+};
+
+struct qk_client_recording {
+    char trace_id[33];
+    uint64_t left_out; /**< spans past the bounds: 4,096, and 1 MiB of memory */
+};
+
+/** Has the next call recorded, whichever function begins it: the silo notes what the call causes until it is answered.
+ *  A silo records 64 calls at a time; one more is refused with QK_EOVERLOADED. One-way calls are not recorded. */
+void qk_client_record(struct qk_client *client);
+
+/**
+ * Visits the spans of the call whose reply came last, in the order in which they were sent: a cause before what it
+ * caused. May be called in the call's callback. What a span points to is valid during its visit.
+ *
+ * @param ret_recording NULL where not wanted
+ * @return 0; QK_ENOTFOUND: that call was not recorded; QK_EPROTOCOL
+ */
+int qk_client_visit_spans(struct qk_client *client, void (*visit)(void *arg, const struct qk_client_span *span),
+                          void *arg, struct qk_client_recording *ret_recording);
+
 /* What generated client proxies use. */
 
 /** Packs `request`, calls, unpacks into a message made with malloc (`ret_reply`, NULL where not wanted; free it with

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "internal.h"
+#include "wire/spans.h"
 
 #define PARENT "00-0123456789abcdef0123456789abcdef-00000000000000aa-01"
 
@@ -97,6 +98,73 @@ START_TEST(test_calls_carry_context)
     expect_context("", "tenant=7;correlation-id=c;");
     expect_context("", "correlation-id=c;");
     expect_context("", "");
+}
+END_TEST
+
+static void add_method(void *arg, const struct qk_client_span *span)
+{
+    char *text = arg;
+    size_t n = strlen(text);
+    snprintf(text + n, 64 - n, "%u %s/%s %s;", span->parent, span->type, span->key, span->method);
+}
+
+/* Sends a recording of two spans, the second caused by `parent`. */
+static void send_trace(uint64_t id, uint32_t parent)
+{
+    Quark__Wire__Envelope envelope = QUARK__WIRE__ENVELOPE__INIT;
+    Quark__Wire__Trace trace = QUARK__WIRE__TRACE__INIT;
+    uint8_t bytes[256], *end = bytes;
+    struct qk_span span = {.type = "t", .key = "a", .key_len = 1, .method = "M"};
+    end = qk_spans_put(end, &span);
+    span.parent = parent;
+    end = qk_spans_put(end, &span);
+    end = qk_spans_put_end(end, 3, (const uint8_t *)"0123456789abcdef");
+    envelope.body_case = QUARK__WIRE__ENVELOPE__BODY_TRACE;
+    envelope.trace = &trace;
+    trace.id = id;
+    silo_send(silo.fd, &envelope, bytes, (size_t)(end - bytes));
+}
+
+START_TEST(test_calls_are_recorded)
+{
+    struct seen seen = {0};
+    char text[64] = "";
+    struct qk_client_recording recording;
+    qk_client_record(client);
+    begin(client, "a", &seen);
+    begin(client, "b", &seen);
+    poll_now(client);
+    ck_assert(silo_read(silo.fd, &frame));
+    uint64_t id = frame.envelope->call->id;
+    ck_assert(frame.envelope->call->context->record);
+    frame_free(&frame);
+    ck_assert(silo_read(silo.fd, &frame));
+    uint64_t second = frame.envelope->call->id;
+    ck_assert_ptr_null(frame.envelope->call->context);
+    frame_free(&frame);
+    ck_assert_int_eq(qk_client_visit_spans(client, add_method, text, &recording), QK_ENOTFOUND);
+    send_trace(id, 1);
+    silo_reply(silo.fd, id, 0, "", false, NULL, 0);
+    ck_assert_int_eq(qk_client_poll(client, -1), 1);
+    ck_assert_int_eq(qk_client_visit_spans(client, add_method, text, &recording), 0);
+    ck_assert_str_eq(text, "0 t/a M;1 t/a M;");
+    ck_assert_uint_eq(recording.left_out, 3);
+    ck_assert_str_eq(recording.trace_id, "30313233343536373839616263646566");
+    /* It goes with the next reply. */
+    silo_reply(silo.fd, second, 0, "", false, NULL, 0);
+    ck_assert_int_eq(qk_client_poll(client, -1), 1);
+    ck_assert_int_eq(qk_client_visit_spans(client, add_method, text, NULL), QK_ENOTFOUND);
+    /* A child before its parent; then a recording of nothing that is in flight. */
+    qk_client_record(client);
+    begin(client, "a", &seen);
+    poll_now(client);
+    id = next_call();
+    send_trace(id, 2);
+    silo_reply(silo.fd, id, 0, "", false, NULL, 0);
+    ck_assert_int_eq(qk_client_poll(client, -1), 1);
+    ck_assert_int_eq(qk_client_visit_spans(client, add_method, text, NULL), QK_EPROTOCOL);
+    send_trace(id, 1);
+    ck_assert_int_eq(qk_client_poll(client, -1), QK_EPROTOCOL);
 }
 END_TEST
 
@@ -595,6 +663,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_calls_say_what_they_ask);
     tcase_add_test(tc, test_calls_carry_context);
+    tcase_add_test(tc, test_calls_are_recorded);
     tcase_add_test(tc, test_calls_bound_context);
     tcase_add_test(tc, test_calls_replies_in_any_order);
     tcase_add_test(tc, test_calls_errors_have_texts);

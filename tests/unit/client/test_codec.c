@@ -152,6 +152,8 @@ static void compare(const uint8_t *bytes, size_t size, const struct qk_incoming 
         ck_assert_uint_eq(e->welcome->payload_max, in->payload_max);
         ck_assert_uint_eq(e->welcome->in_flight_max, in->in_flight_max);
         text = e->welcome->silo;
+    } else if (in->kind == QK_INCOMING_TRACE) {
+        ck_assert_uint_eq(e->trace->id, in->id);
     } else {
         ck_assert_int_eq(e->go_away->status, in->status);
         text = e->go_away->text;
@@ -170,7 +172,13 @@ static size_t make(uint8_t *bytes)
     Quark__Wire__GoAway away = QUARK__WIRE__GO_AWAY__INIT;
     Quark__Wire__Envelope e = QUARK__WIRE__ENVELOPE__INIT;
     char *text = (char *)texts[draw() % 4];
-    switch (draw() % 4) {
+    Quark__Wire__Trace trace = QUARK__WIRE__TRACE__INIT;
+    switch (draw() % 5) {
+    case 2:
+        e.body_case = QUARK__WIRE__ENVELOPE__BODY_TRACE;
+        e.trace = &trace;
+        trace.id = draw_wide();
+        break;
     case 0:
         e.body_case = QUARK__WIRE__ENVELOPE__BODY_WELCOME;
         e.welcome = &welcome;
@@ -261,14 +269,14 @@ START_TEST(test_codec_refuses)
     ck_assert(!reads("\x22\x02\x00\x01", 4));         /* field 0 */
     ck_assert(!reads("\x22\x00\x00\x01", 4));
     ck_assert(!reads("\x22\x0b\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 13)); /* 65 bits */
-    ck_assert(!reads("\x45\x01\x02\x03\x04", 5));                                  /* no body that we know */
+    ck_assert(!reads("\x4d\x01\x02\x03\x04", 5));                                  /* no body that we know */
 }
 END_TEST
 
 START_TEST(test_codec_passes_over_what_it_does_not_know)
 {
     struct qk_incoming in;
-    static const char bytes[] = "\x45\x01\x02\x03\x04"                 /* member 8 of the envelope, 4 bytes */
+    static const char bytes[] = "\x4d\x01\x02\x03\x04"                 /* member 9 of the envelope, 4 bytes */
                                 "\x22\x15\x08\x05\x30\x07"             /* id 5, member 6 */
                                 "\x3a\x03xyz"                          /* member 7 */
                                 "\x41\x01\x02\x03\x04\x05\x06\x07\x08" /* member 8, 8 bytes */

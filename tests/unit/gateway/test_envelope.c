@@ -105,6 +105,8 @@ START_TEST(test_envelope_refuses_what_a_silo_sends)
     ck_assert_int_eq(qk_envelope_parse(frame + QK_FRAME_HEAD, n - QK_FRAME_HEAD, &e), QK_EPROTOCOL);
     n = qk_envelope_put_welcome(frame, "silo", 1, 1);
     ck_assert_int_eq(qk_envelope_parse(frame + QK_FRAME_HEAD, n - QK_FRAME_HEAD, &e), QK_EPROTOCOL);
+    n = qk_envelope_put_trace(frame, 1, 5);
+    ck_assert_int_eq(qk_envelope_parse(frame + QK_FRAME_HEAD, n - QK_FRAME_HEAD, &e), QK_EPROTOCOL);
     n = qk_envelope_put_go_away(frame, -1, "bye");
     ck_assert_int_eq(qk_envelope_parse(frame + QK_FRAME_HEAD, n - QK_FRAME_HEAD, &e), QK_EPROTOCOL);
 }

@@ -8,6 +8,8 @@
 #include <unistd.h>
 #include <quark/actor.h>
 #include "fixture.h"
+#include "rt.pb-c.h"
+#include "wire/spans.h"
 
 /* ---- starting and calling */
 
@@ -32,6 +34,61 @@ START_TEST(test_silo_answers_calls)
     fx_begin_stop();
     fx_end_stop();
     ck_assert_int_eq(atomic_load(&silo_activated), 3);
+}
+END_TEST
+
+static void count_span(void *arg, const struct qk_span *span)
+{
+    (void)span;
+    (*(int *)arg)++;
+}
+
+/* The recording comes as a frame of its own, right before the reply. */
+START_TEST(test_silo_records_a_call)
+{
+    struct peer p;
+    struct peer_frame f;
+    uint8_t bytes[1024], request[16], id[16];
+    uint64_t left_out;
+    int n = 0;
+    Rt__Number in = RT__NUMBER__INIT;
+    Quark__Wire__Envelope envelope = QUARK__WIRE__ENVELOPE__INIT;
+    Quark__Wire__Call call = QUARK__WIRE__CALL__INIT;
+    Quark__Wire__Context context = QUARK__WIRE__CONTEXT__INIT;
+    const struct qk_method *m = silo_method(S_RELAY);
+    fx_start(NULL);
+    fx_open(&p);
+    in.value = 4;
+    envelope.body_case = QUARK__WIRE__ENVELOPE__BODY_CALL;
+    envelope.call = &call;
+    call.id = 9;
+    call.type_id = m->type_id;
+    call.method_id = m->id;
+    call.key.data = (uint8_t *)"a";
+    call.key.len = 1;
+    call.context = &context;
+    context.record = true;
+    ck_assert(peer_send(&p, bytes, peer_frame(bytes, &envelope, request, rt__number__pack(&in, request))));
+    ck_assert(peer_receive(&p, &f));
+    ck_assert_int_eq(f.envelope->body_case, QUARK__WIRE__ENVELOPE__BODY_TRACE);
+    ck_assert_uint_eq(f.envelope->trace->id, 9);
+    ck_assert_int_eq(qk_spans_visit(f.payload, f.payload_len, count_span, &n, &left_out, id), 0);
+    ck_assert_int_eq(n, 2);
+    peer_free(&f);
+    int32_t status;
+    ck_assert_uint_eq(peer_reply(&p, &status, &f), 9);
+    ck_assert_int_eq(status, 0);
+    ck_assert_uint_ne(f.payload_len, 0);
+    peer_free(&f);
+    /* A context past its bounds has its call refused, and the connection goes on. */
+    context.traceparent = "00-1";
+    ck_assert(peer_send(&p, bytes, peer_frame(bytes, &envelope, NULL, 0)));
+    ck_assert_uint_eq(peer_reply(&p, &status, NULL), 9);
+    ck_assert_int_eq(status, QK_EINVALID);
+    ck_assert_int_eq(fx_ask(&p, S_GET, "hub", 0, NULL), 0);
+    peer_close(&p);
+    fx_begin_stop();
+    fx_end_stop();
 }
 END_TEST
 
@@ -323,6 +380,7 @@ int main(void)
     TCase *tc = tcase_create("silo");
     tcase_add_checked_fixture(tc, fx_setup, fx_teardown);
     tcase_add_test(tc, test_silo_answers_calls);
+    tcase_add_test(tc, test_silo_records_a_call);
     tcase_add_test(tc, test_silo_answers_many_clients);
     tcase_add_test(tc, test_silo_refuses_to_start);
     tcase_add_test(tc, test_silo_starts_pinned_workers);
