@@ -222,12 +222,21 @@ static int make_call(struct qk_ctl *ctl, const struct call *call)
         .one_way = call->method->one_way,
     };
     struct qk_reply reply = {0};
+    bool traced = qk_ctl_has(ctl, QK_OPT_TRACE);
+    if (traced && (call->method->one_way || qk_ctl_has(ctl, QK_OPT_RAW)))
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, NULL, "--trace does not go together with %s",
+                           call->method->one_way ? "a one-way method: nobody waits for what it does" : "--raw");
+    if (traced)
+        qk_client_record(ctl->client);
     rc = qk_client_call(ctl->client, &target, bytes, size, &reply);
-    if (rc < 0) {
-        reply.status = rc;
-        return call_failed(ctl, call, &reply);
+    reply.status = rc;
+    int exit_code = rc < 0 ? call_failed(ctl, call, &reply) : print_reply(ctl, call, &reply);
+    /* A call that failed before it was in the silo has caused nothing. */
+    if (traced && (rc >= 0 || reply.may_have_run)) {
+        int shown = qk_trace_print(ctl);
+        exit_code = exit_code != QK_EXIT_OK ? exit_code : shown;
     }
-    return print_reply(ctl, call, &reply);
+    return exit_code;
 }
 
 int qk_cmd_call(struct qk_ctl *ctl)

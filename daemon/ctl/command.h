@@ -32,6 +32,7 @@ struct qk_ctl;
     X(FILTER, "filter", 'f', "TEXT", "only types whose name begins so")                                                \
     X(META, "meta", 'm', "NAME=VALUE", "an entry of the call's context; may be given several times")                   \
     X(TRACEPARENT, "traceparent", 'P', "PARENT", "the span that the call belongs to, as W3C Trace Context has it")     \
+    X(TRACE, "trace", 'X', NULL, "show what the call has caused, as a tree, with the time that each took")             \
     X(DIR, "dir", 'C', "DIR", "write the project to this directory; default: its name, here")                          \
     X(TEMPLATE, "template", 'T', "NAME", "start from this template; default: counter")
 

@@ -20,7 +20,7 @@ const struct qk_command qk_commands[] = {
      2,
      3,
      {QK_ARG_ACTOR, QK_ARG_METHOD, QK_ARG_JSON},
-     COMMON | O(TIMEOUT) | O(RAW) | O(JSON) | O(META) | O(TRACEPARENT),
+     COMMON | O(TIMEOUT) | O(RAW) | O(JSON) | O(META) | O(TRACEPARENT) | O(TRACE),
      "changes",
      "Call a method of an actor and print its reply as JSON",
      "The actor need not exist before: the first call brings it into memory. The request is the JSON form of the "
@@ -30,6 +30,9 @@ const struct qk_command qk_commands[] = {
      "the reply stands on one line, with *--raw* its bytes are written as they came.\n\n"
      "*--meta* and *--traceparent* set the context that travels with the call; _correlation-id_ and _tracestate_ are "
      "entries like others.\n\n"
+     "*--trace* shows every call, send and timer's tick that the call has caused by the time of its reply: how long it "
+     "waited for its actor, how long its turn ran and was suspended, and how it ended. With *--json* that is a second "
+     "line.\n\n"
      "Nothing is tried twice. An error says which part refused the call, and whether the method may have run.",
      {{"quarkctl call counter/alice Increment", "call without a request"},
       {"quarkctl call counter/alice Increment '{\"by\": 5}'", "call with one"}},

@@ -125,6 +125,9 @@ int qk_address_split(struct qk_ctl *ctl, const char *address, const char **ret_t
 /* Says that the silo has no such type, with one that is spelt alike. */
 int qk_type_missing(struct qk_ctl *ctl, const char *name);
 
+/* trace.c: prints what the call whose reply came last has caused. */
+int qk_trace_print(struct qk_ctl *ctl);
+
 /* The commands. */
 int qk_cmd_call(struct qk_ctl *ctl);
 int qk_cmd_actors(struct qk_ctl *ctl);

@@ -83,6 +83,22 @@ int qk_client_set_context(struct qk_client *client, const char *name, const char
     return fake.context_status;
 }
 
+void qk_client_record(struct qk_client *client)
+{
+    (void)client;
+    fake.record = true;
+}
+
+int qk_client_visit_spans(struct qk_client *client, void (*visit)(void *arg, const struct qk_client_span *span),
+                          void *arg, struct qk_client_recording *ret_recording)
+{
+    (void)client;
+    for (unsigned i = 0; i < fake.n_spans; i++)
+        visit(arg, &fake.spans[i]);
+    *ret_recording = (struct qk_client_recording){"0123456789abcdef0123456789abcdef", fake.left_out};
+    return fake.spans != NULL ? 0 : QK_ENOTFOUND;
+}
+
 /* The actor type that every test has. */
 static int answer_schema(const Quark__Admin__SchemaRequest *request, Quark__Admin__AdminReply *reply,
                          struct qk_client *client, struct qk_reply *ret_reply)

@@ -19,6 +19,10 @@ struct fake {
     uint8_t request[256]; /* of the last call */
     size_t request_size;
     unsigned calls;
+    bool record;                        /* qk_client_record() was called */
+    const struct qk_client_span *spans; /* that the call caused */
+    unsigned n_spans;
+    uint64_t left_out;
     int context_status; /* of qk_client_set_context() */
     char context[512];  /* set for all calls: NAME=VALUE; each */
     char socket[256];   /* that was connected to */

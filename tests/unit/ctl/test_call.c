@@ -46,6 +46,52 @@ START_TEST(test_call_sets_the_context)
 }
 END_TEST
 
+START_TEST(test_call_shows_what_it_caused)
+{
+    static const struct qk_client_span spans[] = {
+        {0, 1, 3, 0, 0, 1, "every", "a", "Do", 1, 0, 1200, 34000, 2500000},
+        {1, 1, 3, 1, QK_APP(7), 1, "every", "b", "Do", 2, 100, 900, 1000, 0},
+        {1, 2, 2, 1, 0, 2, "every", "\"c", "Watch", 3, 200, 900, 1000, 0},
+        {2, 1, 3, 0, QK_ETIMEDOUT, 1, "every", "d", "Do", 4, 300, 900, 1000, 0},
+        {3, 3, 1, 0, 0, 1, "every", "e", "Do", 5, 400, 900, 0, 0},
+    };
+    fake.reply = (struct qk_reply){.text = "", .data = (const uint8_t *)"\x08\x05", .size = 2};
+    fake.spans = spans;
+    fake.n_spans = 5;
+    fake.left_out = 2;
+    expect_run(0,
+               "{\"value\": 5}\n"
+               "CALL                     QUEUED     RUN SUSPENDED STATUS       WORKER\n"
+               "every/a Do               1.2 us 34.0 us    2.5 ms 0                 0\n"
+               "|- every/b Do            900 ns  1.0 us      0 ns app 7             1\n"
+               "|  `- every/d Do         900 ns  1.0 us      0 ns QK_ETIMEDOUT      0\n"
+               "`- every/\"c Watch (sent) 900 ns  1.0 us      0 ns open              1\n"
+               "   `- every/e Do (timer) 900 ns    0 ns      0 ns waits        \n"
+               "2 more were left out\n",
+               "", "call", "every/a", "Do", "--trace");
+    ck_assert(fake.record);
+    fake.n_spans = 3;
+    expect_run(0,
+               "{\"value\":5}\n"
+               "{\"traceId\":\"0123456789abcdef0123456789abcdef\",\"leftOut\":2,\"spans\":["
+               "{\"parent\":0,\"id\":\"0000000000000001\",\"type\":\"every\",\"key\":\"a\",\"method\":\"Do\","
+               "\"kind\":\"call\",\"state\":\"ended\",\"status\":0,\"worker\":0,\"startNs\":0,\"queuedNs\":1200,"
+               "\"runNs\":34000,\"suspendedNs\":2500000},"
+               "{\"parent\":1,\"id\":\"0000000000000002\",\"type\":\"every\",\"key\":\"b\",\"method\":\"Do\","
+               "\"kind\":\"call\",\"state\":\"ended\",\"status\":-2007,\"worker\":1,\"startNs\":100,\"queuedNs\":900,"
+               "\"runNs\":1000,\"suspendedNs\":0},"
+               "{\"parent\":1,\"id\":\"0000000000000003\",\"type\":\"every\",\"key\":\"\\\"c\",\"method\":\"Watch\","
+               "\"kind\":\"send\",\"state\":\"open\",\"status\":0,\"worker\":1,\"startNs\":200,\"queuedNs\":900,"
+               "\"runNs\":1000,\"suspendedNs\":0}]}\n",
+               "", "call", "every/a", "Do", "--trace", "--json");
+    expect_run(2, "", "error[QK0403]: --trace does not go together with --raw\n", "call", "every/a", "Do", "--trace",
+               "--raw");
+    expect_run(2, "",
+               "error[QK0403]: --trace does not go together with a one-way method: nobody waits for what it does\n",
+               "call", "every/a", "Watch", "--trace");
+}
+END_TEST
+
 START_TEST(test_call_forms_of_the_reply)
 {
     fake.reply = (struct qk_reply){.text = "", .data = (const uint8_t *)"\x08\x05", .size = 2};
@@ -181,6 +227,7 @@ int main(void)
     tcase_add_checked_fixture(tc, fake_setup, NULL);
     tcase_add_test(tc, test_call_sends_the_request);
     tcase_add_test(tc, test_call_sets_the_context);
+    tcase_add_test(tc, test_call_shows_what_it_caused);
     tcase_add_test(tc, test_call_forms_of_the_reply);
     tcase_add_test(tc, test_call_mistakes_reach_no_actor);
     tcase_add_test(tc, test_call_failures_say_who_and_what_to_do);
