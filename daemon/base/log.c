@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "base/limits.h"
 
@@ -32,14 +33,36 @@ enum qk_log_level qk_log_get_level(void)
     return (enum qk_log_level)atomic_load_explicit(&threshold, memory_order_relaxed);
 }
 
+size_t qk_log_clean(char *to, size_t size, const char *text)
+{
+    size_t n = 0;
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at != '\0' && n + 3 < size) {
+        unsigned char c = *at++;
+        if (c == '\n' && *at != ' ') {
+            memcpy(to + n, "\n  ", 3);
+            n += 3;
+        } else if (c == 0xc2 && *at >= 0x80 && *at < 0xa0) { /* U+0080 to U+009F command terminals too */
+            to[n++] = '?';
+            at++;
+        } else {
+            to[n++] = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ? '?' : (char)c;
+        }
+    }
+    to[n] = '\0';
+    return n;
+}
+
 /* One write for each line, so that lines of several threads do not mix. */
 static void write_plain(enum qk_log_level level, const char *code, const char *text)
 {
     char line[QK_LOG_TEXT_MAX + 64];
+    char clean[QK_LOG_TEXT_MAX];
     char prefix[8] = "";
     if (prefixed)
         snprintf(prefix, sizeof(prefix), "<%d>", (int)level);
-    int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", prefix, text, code != NULL ? " [" : "",
+    (void)qk_log_clean(clean, sizeof(clean), text);
+    int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", prefix, clean, code != NULL ? " [" : "",
                      code != NULL ? code : "", code != NULL ? "]" : "");
     if (n > 0) {
         ssize_t written = write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);

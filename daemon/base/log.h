@@ -31,6 +31,12 @@ void qk_log_set_prefixed(bool prefixed);
 void qk_log_set_level(enum qk_log_level level);
 enum qk_log_level qk_log_get_level(void);
 
+/*
+ * Copies a text for a file or a terminal: what would move the cursor becomes '?', and what follows a line break is set
+ * in, so that no text passes for a line of its own. Cuts it where `size` ends. Returns the length. For sinks.
+ */
+size_t qk_log_clean(char *to, size_t size, const char *text);
+
 /* Writes one line. `code` is one of the catalogue's ("QK0301") or NULL, `fields` may be NULL. */
 void qk_log_write(enum qk_log_level level, const char *code, const struct qk_log_field *fields, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

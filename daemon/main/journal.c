@@ -81,12 +81,14 @@ static void write_terminal(void *arg, enum qk_log_level level, const char *code,
     char clock[16] = "";
     if (localtime_r(&now, &tm) != NULL)
         strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+    char clean[QK_LOG_TEXT_MAX];
+    (void)qk_log_clean(clean, sizeof(clean), text);
     const char *actor = field(fields, "QUARK_ACTOR");
     const char *word = level_words[level];
     const char *paint = !colored || *word == '\0' ? "" : level == QK_LOG_ERROR ? "\033[1;31m" : "\033[33m";
     int n = snprintf(line, sizeof(line), "%s %s%s%s%s%.256s%s%s%s%s%s\n", clock, paint, word,
                      *paint != '\0' ? "\033[0m" : "", *word != '\0' ? " " : "", actor != NULL ? actor : "",
-                     actor != NULL ? ": " : "", text, code != NULL ? " [" : "", code != NULL ? code : "",
+                     actor != NULL ? ": " : "", clean, code != NULL ? " [" : "", code != NULL ? code : "",
                      code != NULL ? "]" : "");
     if (n > 0) {
         ssize_t written = write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
