@@ -678,11 +678,10 @@ static void host_vlog(qk_turn *turn, enum qk_log_level level, const char *format
     const struct qk_runtime_config *config = &t->worker->rt->config;
     if (config->log == NULL)
         return;
-    char *text = qk_arena_alloc(&t->arena, QK_LOG_TEXT_MAX + 1);
-    if (text == NULL)
-        return;
-    vsnprintf(text, QK_LOG_TEXT_MAX + 1, format, args);
-    config->log(config->log_arg, level, t->act->type->desc->name, qk_act_key(t->act), t->request_id, text);
+    /* Too large for the stack of a turn; and in the arena every line would stay until the turn ends. */
+    struct qk_worker *w = t->worker;
+    vsnprintf(w->log_text, sizeof(w->log_text), format, args);
+    config->log(config->log_arg, level, t->act->type->desc->name, qk_act_key(t->act), t->request_id, w->log_text);
 }
 
 const struct qk_host qk_host_table = {

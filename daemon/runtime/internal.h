@@ -925,6 +925,7 @@ struct qk_worker {
     _Atomic(struct qk_act *) turn_act;
     _Atomic(const char *) turn_method;
     _Atomic uint64_t n_suspended;
+    char log_text[QK_LOG_TEXT_MAX + 1]; /* of the line that a turn writes; its worker only */
 } QK_CACHE_ALIGNED;
 
 /* What the watcher remembers of each worker between its looks. */

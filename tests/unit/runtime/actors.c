@@ -24,8 +24,8 @@ static const struct qk_method *by_name(const char *name)
     abort();
 }
 
-static const char *const names[N_METHODS] = {"Add",  "Get",   "Relay",    "Echo", "Slow",      "Fail",    "Note",
-                                             "Quit", "Flood", "Parallel", "Self", "LongError", "Allocate"};
+static const char *const names[N_METHODS] = {"Add",  "Get",   "Relay",    "Echo", "Slow",      "Fail",     "Note",
+                                             "Quit", "Flood", "Parallel", "Self", "LongError", "Allocate", "Log"};
 
 const struct qk_method *actors_method(int which)
 {
@@ -191,6 +191,15 @@ static int on_allocate(qk_turn *t, void *self, const ProtobufCMessage *req, Prot
     return 0;
 }
 
+/* Writes `value` lines. */
+static int on_log(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)rep;
+    for (int64_t i = 0; i < ((const Rt__Number *)req)->value; i++)
+        qk_log(t, QK_LOG_INFO, "line %d", (int)i);
+    return 0;
+}
+
 static int activate(qk_turn *t, void *self)
 {
     (void)self;
@@ -239,9 +248,9 @@ static int compare(const void *a, const void *b)
 
 __attribute__((constructor)) static void build(void)
 {
-    static const qk_handler_fn handlers[N_METHODS] = {on_add,  on_get,        on_relay,   on_echo,  on_slow,
-                                                      on_fail, on_note,       on_quit,    on_flood, on_parallel,
-                                                      on_self, on_long_error, on_allocate};
+    static const qk_handler_fn handlers[N_METHODS] = {on_add,  on_get,        on_relay,    on_echo,  on_slow,
+                                                      on_fail, on_note,       on_quit,     on_flood, on_parallel,
+                                                      on_self, on_long_error, on_allocate, on_log};
     tester.id = qk_fnv64(TYPE_NAME);
     tester.state = &rt__state__descriptor;
     for (int i = 0; i < N_METHODS; i++) {

@@ -19,6 +19,7 @@ enum {
     M_SELF,
     M_LONG_ERROR,
     M_ALLOCATE,
+    M_LOG,
     N_METHODS
 };
 

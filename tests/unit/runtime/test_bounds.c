@@ -156,6 +156,31 @@ START_TEST(test_bounds_turn_arena)
 }
 END_TEST
 
+static int lines;
+
+static void count_line(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
+                       const char *text)
+{
+    (void)arg, (void)level, (void)type, (void)key, (void)request_id, (void)text;
+    lines++;
+}
+
+static void with_log(struct qk_runtime_config *config)
+{
+    config->log = count_line;
+}
+
+/* What a turn logs takes nothing from its arena. */
+START_TEST(test_bounds_log_lines_of_a_turn)
+{
+    harness_init(&h, &actors_plugin, with_log);
+    lines = 0;
+    ck_assert_int_eq(call(M_LOG, "a", 40000), 0);
+    ck_assert_int_eq(lines, 40000);
+    harness_finish(&h);
+}
+END_TEST
+
 START_TEST(test_bounds_configuration)
 {
     struct qk_runtime_config good, bad;
@@ -201,6 +226,7 @@ int main(void)
     tcase_add_test(c, test_bounds_keys);
     tcase_add_test(c, test_bounds_error_text_is_cut);
     tcase_add_test(c, test_bounds_turn_arena);
+    tcase_add_test(c, test_bounds_log_lines_of_a_turn);
     tcase_add_test(c, test_bounds_configuration);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
