@@ -12,10 +12,12 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <sys/eventfd.h>
 
 #include <event2/event.h>
+#include "base/log.h"
 
 struct qk_loop {
     struct event_base *base;
@@ -143,18 +145,27 @@ static struct timeval to_timeval(int64_t ns)
     return (struct timeval){.tv_sec = (time_t)(us / 1000000), .tv_usec = (suseconds_t)(us % 1000000)};
 }
 
+/* libevent fails for good when one of its descriptors is not what it was, and would say so without an end. */
+static void turn_over(struct qk_loop *loop, int flags)
+{
+    if (event_base_loop(loop->base, flags) >= 0)
+        return;
+    qk_log_write(QK_LOG_ERROR, "QK0622", NULL, "the loop of events can't go on: %s", strerror(errno));
+    abort();
+}
+
 int qk_loop_poll(struct qk_loop *loop, int64_t timeout_ns)
 {
     loop->handled = 0;
     if (timeout_ns == 0) {
-        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+        turn_over(loop, EVLOOP_NONBLOCK);
         return loop->handled;
     }
     if (timeout_ns > 0) {
         struct timeval tv = to_timeval(timeout_ns);
         event_add(loop->timeout_event, &tv);
     }
-    event_base_loop(loop->base, EVLOOP_ONCE);
+    turn_over(loop, EVLOOP_ONCE);
     if (timeout_ns > 0)
         event_del(loop->timeout_event);
     return loop->handled;

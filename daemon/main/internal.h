@@ -3,6 +3,7 @@
 #ifndef QK_MAIN_INTERNAL_H
 #define QK_MAIN_INTERNAL_H
 
+#include <sys/types.h>
 #include "loop/loop.h"
 #include "main/settings.h"
 #include "main/outcome.h"
@@ -15,6 +16,9 @@ struct qk_daemon {
     int signal_fd;
     struct qk_watch *signals;
     struct qk_timer *status_timer;
+    struct qk_timer *socket_timer;
+    dev_t socket_dev; /* of the file that was made */
+    ino_t socket_ino;
     struct qk_timer *watchdog_timer;
     struct qk_timer *drain_timer;
     int64_t watchdog_ns; /* between two signs of life; 0: nobody wants one */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/log.h"
 #include "loop/clock.h"
 #include "main/internal.h"
@@ -69,6 +70,37 @@ static void on_watchdog(void *arg)
     (void)qk_timer_arm(d->watchdog_timer, d->watchdog_ns);
 }
 
+static bool is_socket_there(const struct qk_daemon *d)
+{
+    struct stat st;
+    return lstat(d->settings.silo.socket_path, &st) == 0 && st.st_dev == d->socket_dev && st.st_ino == d->socket_ino;
+}
+
+static void on_socket(void *arg)
+{
+    struct qk_daemon *d = arg;
+    if (d->stopping)
+        return;
+    if (is_socket_there(d))
+        (void)qk_timer_arm(d->socket_timer, SECOND_NS);
+    else
+        qk_log_write(QK_LOG_ERROR, "QK0618", NULL, "%s is gone: nobody else can connect until quarkd is started again",
+                     d->settings.silo.socket_path);
+}
+
+/* Looks after the file of the socket, unless the service manager does. */
+static void watch_socket(struct qk_daemon *d)
+{
+    struct stat st;
+    if (d->settings.silo.socket_fd >= 0)
+        return;
+    if (lstat(d->settings.silo.socket_path, &st) == 0) { /* else it is gone already, and the timer says so */
+        d->socket_dev = st.st_dev;
+        d->socket_ino = st.st_ino;
+    }
+    (void)qk_timer_arm(d->socket_timer, SECOND_NS);
+}
+
 static void on_drain(void *arg)
 {
     struct qk_daemon *d = arg;
@@ -114,6 +146,8 @@ int qk_life_start(struct qk_daemon *d)
         rc = qk_timer_create(d->control, on_watchdog, d, &d->watchdog_timer);
     if (rc == 0)
         rc = qk_timer_create(d->control, on_drain, d, &d->drain_timer);
+    if (rc == 0)
+        rc = qk_timer_create(d->control, on_socket, d, &d->socket_timer);
     if (rc == 0 && qk_notify_is_wanted())
         rc = qk_timer_arm(d->status_timer, SECOND_NS);
     if (rc == 0 && d->watchdog_ns > 0)
@@ -124,6 +158,7 @@ int qk_life_start(struct qk_daemon *d)
 void qk_life_finish(struct qk_daemon *d)
 {
     qk_timer_destroy(d->status_timer);
+    qk_timer_destroy(d->socket_timer);
     qk_timer_destroy(d->watchdog_timer);
     qk_timer_destroy(d->drain_timer);
 }
@@ -131,6 +166,7 @@ void qk_life_finish(struct qk_daemon *d)
 void qk_life_ready(struct qk_daemon *d)
 {
     tell_status(d, "READY=1\n");
+    watch_socket(d);
 }
 
 void qk_life_dump(struct qk_daemon *d)

@@ -9,7 +9,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include "loop/clock.h"
 #include "loop/signals.h"
 #include "loop/thread.h"
@@ -204,6 +206,24 @@ START_TEST(test_loop_signals_become_readable)
 }
 END_TEST
 
+/* A plugin that closes descriptors of others: once said, and over, rather than said for ever. */
+START_TEST(test_loop_ends_without_its_descriptors)
+{
+    int status;
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        for (int fd = 3; fd < 64; fd++)
+            close(fd);
+        qk_loop_poll(loop, 0);
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("loop");
@@ -218,6 +238,7 @@ int main(void)
     tcase_add_test(tc, test_loop_post_runs_in_order_and_again);
     tcase_add_test(tc, test_loop_post_from_other_threads_is_never_lost);
     tcase_add_test(tc, test_loop_signals_become_readable);
+    tcase_add_test(tc, test_loop_ends_without_its_descriptors);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

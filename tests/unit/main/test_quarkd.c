@@ -227,6 +227,23 @@ START_TEST(test_quarkd_second_daemon_is_refused)
 }
 END_TEST
 
+START_TEST(test_quarkd_says_that_its_socket_is_gone)
+{
+    char line[2048];
+    char path[128];
+    home_put("plugins/.keep", "");
+    home_put("quarkd.conf", MINIMAL);
+    struct process p = quarkd_start("--config %HOME%/quarkd.conf", NULL);
+    wait_for_line(p.err, "takes calls at", line, sizeof(line));
+    snprintf(path, sizeof(path), "%s/q.sock", home);
+    ck_assert_int_eq(unlink(path), 0);
+    wait_for_line(p.err, "q.sock is gone", line, sizeof(line));
+    ck_assert_ptr_nonnull(strstr(line, "[QK0618]"));
+    ck_assert_int_eq(kill(p.pid, SIGINT), 0);
+    ck_assert_int_eq(quarkd_wait(&p), 0);
+}
+END_TEST
+
 /* As the manual says it: start, drop a plugin, call its actor, stop. */
 START_TEST(test_quarkd_dev_from_the_start_to_a_call)
 {
@@ -267,6 +284,7 @@ int main(void)
     tcase_add_test(tcase, test_quarkd_reload_is_all_or_nothing);
     tcase_add_loop_test(tcase, test_quarkd_takes_all_that_the_table_allows, 0, 2);
     tcase_add_test(tcase, test_quarkd_second_daemon_is_refused);
+    tcase_add_test(tcase, test_quarkd_says_that_its_socket_is_gone);
     tcase_add_test(tcase, test_quarkd_dev_from_the_start_to_a_call);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
