@@ -149,8 +149,20 @@ static const char *const method_suffixes[] = {
 
 static void check_c_names(struct gen *g)
 {
-    static const char *const type_suffixes[] = {"_type",          "_methods",        "_on_activate",
-                                                "_on_deactivate", "_activate_entry", "_deactivate_entry"};
+    static const char *const type_suffixes[] = {"_type",
+                                                "_methods",
+                                                "_on_activate",
+                                                "_on_deactivate",
+                                                "_activate_entry",
+                                                "_deactivate_entry",
+                                                "_on_child_failure",
+                                                "_on_watched",
+                                                "_child_failure_entry",
+                                                "_watched_entry",
+                                                "_spawn",
+                                                "_stop_child",
+                                                "_begin_watch",
+                                                "_end_watch"};
     static const char *const store_suffixes[] = {"_load", "_save", "_clear", "_test_stored", "_test_store"};
     struct names names = {0};
     const char *plugin = g->params.plugin;

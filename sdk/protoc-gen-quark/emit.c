@@ -2,6 +2,7 @@
 /* What all generated files share, and NAME.quark.h: handler prototypes and the proxies that handlers call. */
 #include "gen.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 bool gen_has_plugin(const struct gen *g, const struct gen_file *file)
@@ -103,6 +104,16 @@ static void put_handlers(const struct gen_type *t, FILE *out)
                 "/* Runs after the last turn. */\n"
                 "void %s_on_deactivate(qk_turn *t%s%s%s, enum qk_deactivate_reason reason);\n",
                 t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
+    if (t->on_child_failure)
+        fprintf(out,
+                "/* A child has failed: what becomes of it, enum qk_directive. */\n"
+                "int %s_on_child_failure(qk_turn *t%s%s%s, const struct qk_failure *failure);\n",
+                t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
+    if (t->on_watched)
+        fprintf(out,
+                "/* An actor that this one watches has failed or ended. */\n"
+                "void %s_on_watched(qk_turn *t%s%s%s, const struct qk_watch_event *event);\n",
+                t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
     fputc('\n', out);
 }
 
@@ -181,6 +192,24 @@ static void put_proxies(struct gen *g, const struct gen_type *t, FILE *out)
     }
 }
 
+/* What any actor may do with one of this type besides calling it. */
+static void put_kin(const struct gen_type *t, FILE *out)
+{
+    static const char *const functions[][2] = {
+        {"spawn", "spawn"}, {"stop_child", "stop_child"}, {"begin_watch", "watch"}, {"end_watch", "unwatch"}};
+    fprintf(out,
+            "/* How the handlers of any actor make `%s` their child, and watch it; quark/actor.h (qk_spawn, qk_watch) "
+            "says more. */\n\n",
+            t->name);
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++)
+        fprintf(out,
+                "static inline int %s_%s(qk_turn *t, struct qk_ref who)\n"
+                "{\n"
+                "    return qk_%s(t, UINT64_C(0x%016" PRIx64 "), who);\n"
+                "}\n\n",
+                t->prefix, functions[i][0], functions[i][1], t->id);
+}
+
 /* Three operations on the turn's own state: `self` is there so that the compiler knows whose it is. */
 static void put_store(const struct gen_type *t, FILE *out)
 {
@@ -241,6 +270,7 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
         if (g->params.plugin != NULL)
             put_handlers(t, out);
         put_proxies(g, t, out);
+        put_kin(t, out);
         if (g->params.plugin != NULL)
             put_timers(t, out);
         if (g->params.plugin != NULL && t->store != NULL)

@@ -48,6 +48,30 @@ static void put_lifecycle(const struct gen_type *t, FILE *out)
     }
 }
 
+static void put_supervision(const struct gen_type *t, FILE *out)
+{
+    const char *unused = t->state == NULL ? "    (void)self;\n" : "";
+    const char *self = t->state != NULL ? t->state->c_type : NULL;
+    if (t->on_child_failure) {
+        fprintf(out,
+                "static int %s_child_failure_entry(qk_turn *t, void *self, const struct qk_failure *failure)\n{\n%s"
+                "    return %s_on_child_failure(t",
+                t->prefix, unused, t->prefix);
+        if (self != NULL)
+            fprintf(out, ", (%s *)self", self);
+        fputs(", failure);\n}\n\n", out);
+    }
+    if (t->on_watched) {
+        fprintf(out,
+                "static void %s_watched_entry(qk_turn *t, void *self, const struct qk_watch_event *event)\n{\n%s"
+                "    %s_on_watched(t",
+                t->prefix, unused, t->prefix);
+        if (self != NULL)
+            fprintf(out, ", (%s *)self", self);
+        fputs(", event);\n}\n\n", out);
+    }
+}
+
 static void put_methods(struct gen *g, const struct gen_type *t, FILE *out)
 {
     fprintf(out, "const struct qk_method %s_methods[%u] = {\n", t->prefix, t->n_methods > 0 ? t->n_methods : 1);
@@ -89,13 +113,25 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
             "    .flags = %s,\n"
             "    .on_activate = %s,\n"
             "    .on_deactivate = %s,\n"
-            "    .store = %s,\n"
-            "};\n\n",
+            "    .store = %s,\n",
             t->prefix, t->id, t->name, t->service, t->state != NULL ? gen_format(g, "&%s", t->state->c_desc) : "NULL",
             t->prefix, t->n_methods, t->mailbox, t->idle_ms, gen_placement_word(t->placement), gen_type_flags(g, t),
             t->on_activate ? gen_format(g, "%s_activate_entry", t->prefix) : "NULL",
             t->on_deactivate ? gen_format(g, "%s_deactivate_entry", t->prefix) : "NULL",
             t->store != NULL ? gen_format(g, "\"%s\"", t->store) : "NULL");
+    fprintf(out,
+            "    .on_child_failure = %s,\n"
+            "    .on_watched = %s,\n"
+            "    .directive = %s,\n"
+            "    .strategy = %s,\n"
+            "    .restart_max = %" PRIu32 "u,\n"
+            "    .restart_window_ms = %" PRIu32 "u,\n"
+            "    .backoff_ms = %" PRIu32 "u,\n"
+            "    .backoff_max_ms = %" PRIu32 "u,\n"
+            "};\n\n",
+            t->on_child_failure ? gen_format(g, "%s_child_failure_entry", t->prefix) : "NULL",
+            t->on_watched ? gen_format(g, "%s_watched_entry", t->prefix) : "NULL", gen_directive_word(t->directive),
+            gen_strategy_word(t->strategy), t->restart_max, t->restart_window_ms, t->backoff_ms, t->backoff_max_ms);
 }
 
 /* The descriptors of all files, imports first and without the places in their sources. */
@@ -169,8 +205,10 @@ void gen_emit_source(struct gen *g, const struct gen_file *file, FILE *out)
             continue;
         for (uint32_t i = 0; i < t->n_methods && g->params.plugin != NULL; i++)
             put_entry(t, &t->methods[i], out);
-        if (g->params.plugin != NULL)
+        if (g->params.plugin != NULL) {
             put_lifecycle(t, out);
+            put_supervision(t, out);
+        }
         put_methods(g, t, out);
         if (g->params.plugin != NULL)
             put_type(g, t, out);

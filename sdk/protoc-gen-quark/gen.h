@@ -106,8 +106,16 @@ struct gen_type {
     bool on_deactivate;
     const char *store; /* NULL: the state is not stored */
     bool lazy_state;
-    uint32_t reentrancy;        /* 0 or a flag of enum qk_type_flags */
-    uint32_t overload;          /* likewise */
+    uint32_t reentrancy; /* 0 or a flag of enum qk_type_flags */
+    uint32_t overload;   /* likewise */
+    bool on_child_failure;
+    bool on_watched;
+    uint32_t directive;
+    uint32_t strategy;
+    uint32_t restart_max;
+    uint32_t restart_window_ms;
+    uint32_t backoff_ms;
+    uint32_t backoff_max_ms;
     struct gen_method *methods; /* in the order of the .proto */
     const struct gen_method **by_id;
     uint32_t n_methods;
@@ -195,6 +203,8 @@ void gen_emit_end(FILE *out);
 void gen_emit_comment(const struct gen_file *file, const struct gen_path *path, const char *text, FILE *out);
 bool gen_has_plugin(const struct gen *g, const struct gen_file *file);
 const char *gen_placement_word(uint32_t placement);
+const char *gen_directive_word(uint32_t directive);
+const char *gen_strategy_word(uint32_t strategy);
 const char *gen_type_flags(struct gen *g, const struct gen_type *t);
 const char *gen_method_flags(struct gen *g, const struct gen_method *m);
 

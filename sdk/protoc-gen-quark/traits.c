@@ -14,7 +14,9 @@ enum {
     ACTOR_STORE = 9,
     ACTOR_LAZY_STATE = 10,
     ACTOR_REENTRANCY = 11,
-    ACTOR_OVERLOAD = 12
+    ACTOR_OVERLOAD = 12,
+    ACTOR_DIRECTIVE = 15,
+    ACTOR_STRATEGY = 16
 };
 enum { METHOD_REENTRANCY = 5 };
 
@@ -56,6 +58,21 @@ static const struct word overloads[] = {
     {NULL, 0, NULL},
 };
 
+static const struct word directives[] = {
+    {"restart", QK_RESTART, "QK_RESTART"},
+    {"resume", QK_RESUME, "QK_RESUME"},
+    {"stop", QK_STOP, "QK_STOP"},
+    {"escalate", QK_ESCALATE, "QK_ESCALATE"},
+    {NULL, 0, NULL},
+};
+
+static const struct word strategies[] = {
+    {"one_for_one", QK_ONE_FOR_ONE, "QK_ONE_FOR_ONE"},
+    {"one_for_all", QK_ONE_FOR_ALL, "QK_ONE_FOR_ALL"},
+    {"rest_for_one", QK_REST_FOR_ONE, "QK_REST_FOR_ONE"},
+    {NULL, 0, NULL},
+};
+
 static const char *name_of(const struct word *words, uint32_t value)
 {
     while (words->value != value)
@@ -66,6 +83,16 @@ static const char *name_of(const struct word *words, uint32_t value)
 const char *gen_placement_word(uint32_t placement)
 {
     return name_of(placements, placement);
+}
+
+const char *gen_directive_word(uint32_t directive)
+{
+    return directive != QK_DIRECTIVE_DEFAULT ? name_of(directives, directive) : "QK_DIRECTIVE_DEFAULT";
+}
+
+const char *gen_strategy_word(uint32_t strategy)
+{
+    return name_of(strategies, strategy);
 }
 
 /* Names of flags joined as C joins them; "0" where there is none. */
@@ -146,6 +173,28 @@ static void set_store(struct gen *g, struct gen_type *t, const char *store)
     gen_report(g, &m, "`%s` can't be the name of a store", store);
 }
 
+static void set_supervision(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o)
+{
+    struct gen_path path;
+    struct gen_mistake m;
+    t->on_child_failure = o->on_child_failure;
+    t->on_watched = o->on_watched;
+    t->restart_max = o->restart_max;
+    t->restart_window_ms = o->restart_window_ms;
+    t->backoff_ms = o->backoff_ms;
+    t->backoff_max_ms = o->backoff_max_ms;
+    if (is_set(o->directive)) {
+        m = mistake_at(t, "QK0126", &path, ACTOR_DIRECTIVE, NULL);
+        m.help = "one of restart (the default), resume, stop, escalate";
+        t->directive = find_word(g, directives, o->directive, m, "directive");
+    }
+    if (is_set(o->strategy)) {
+        m = mistake_at(t, "QK0126", &path, ACTOR_STRATEGY, NULL);
+        m.help = "one of one_for_one (the default), one_for_all, rest_for_one";
+        t->strategy = find_word(g, strategies, o->strategy, m, "strategy");
+    }
+}
+
 void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o)
 {
     struct gen_path path;
@@ -156,6 +205,7 @@ void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions
     t->on_deactivate = o->on_deactivate;
     t->lazy_state = o->lazy_state;
     set_store(g, t, o->store);
+    set_supervision(g, t, o);
     if (is_set(o->placement)) {
         m = mistake_at(t, "QK0101", &path, ACTOR_PLACEMENT, NULL);
         m.help = "one of hash (the default), random, prefer_local, least_loaded, stateless";

@@ -223,3 +223,51 @@ int drawer_fetch(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__E
     int rc = drawer_load(t, self);
     return rc < 0 ? rc : show(t, self, rep);
 }
+
+/* ---- parent and child */
+
+int parent_raise(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                 Test__EveryThing__None *rep)
+{
+    (void)self, (void)rep;
+    int rc = child_spawn(t, qk_ref(req->text));
+    return rc < 0 ? rc : child_begin_watch(t, qk_ref(req->text));
+}
+
+int parent_let_go(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                  Test__EveryThing__None *rep)
+{
+    (void)self, (void)rep;
+    int rc = child_end_watch(t, qk_ref(req->text));
+    return rc < 0 ? rc : child_stop_child(t, qk_ref(req->text));
+}
+
+int parent_tale(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+                Test__EveryThing__Text *rep)
+{
+    (void)req;
+    return show(t, self, rep);
+}
+
+/* A child that cries "again" goes on anew; of any other its type tells. */
+int parent_on_child_failure(qk_turn *t, Test__EveryThing__Outer__State *self, const struct qk_failure *failure)
+{
+    (void)t;
+    int rc = qk_set_string(&self->text, failure->text);
+    return rc < 0 ? rc : strcmp(failure->text, "again") == 0 ? QK_RESTART : QK_DIRECTIVE_DEFAULT;
+}
+
+void parent_on_watched(qk_turn *t, Test__EveryThing__Outer__State *self, const struct qk_watch_event *event)
+{
+    (void)t;
+    self->notes += event->what == QK_WATCH_ENDED ? 100 : 1;
+}
+
+int child_cry(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+              Test__EveryThing__Text *rep)
+{
+    self->notes++;
+    if (*req->text != '\0')
+        qk_panic(t, "%s", req->text);
+    return show(t, self, rep);
+}

@@ -20,7 +20,7 @@ static char *without_schema(char *text)
     for (char *at = text; *at != '\0';) {
         char *end = strchr(at, '\n');
         size_t n = end != NULL ? (size_t)(end - at) + 1 : strlen(at);
-        bool bytes = strncmp(at, "    0x", 6) == 0;
+        bool bytes = *at == ' ' && strncmp(at + strspn(at, " "), "0x", 2) == 0;
         if (strncmp(at, "static const uint8_t schema[", 28) == 0) {
             to += sprintf(to, "static const uint8_t schema[] = {\n");
         } else if (!bytes) {

@@ -187,6 +187,48 @@ START_TEST(test_silo_says_what_is_wrong)
 }
 END_TEST
 
+static int raise_child(const char *key)
+{
+    Test__EveryThing__Text req = TEST__EVERY_THING__TEXT__INIT;
+    req.text = (char *)key;
+    return parent_raise_test_ask(silo, qk_ref("p"), &req, NULL);
+}
+
+static char *tale(void)
+{
+    static char text[100];
+    const Test__EveryThing__None req = TEST__EVERY_THING__NONE__INIT;
+    Test__EveryThing__Text *rep = NULL;
+    ck_assert_int_eq(parent_tale_test_ask(silo, qk_ref("p"), &req, &rep), 0);
+    snprintf(text, sizeof(text), "%s", rep->text);
+    test__every_thing__text__free_unpacked(rep, NULL);
+    return text;
+}
+
+START_TEST(test_silo_supervises)
+{
+    char text[100];
+    ck_assert_int_eq(raise_child("c"), 0);
+    ck_assert_int_eq(ask(child_cry_test_ask, "c", "", text), 0);
+    ck_assert_str_eq(text, ", 1 notes");
+    ck_assert_int_eq(ask(child_cry_test_ask, "c", "again", text), QK_ECRASHED);
+    ck_assert_str_eq(tale(), "again, 1 notes");
+    ck_assert_int_eq(ask(child_cry_test_ask, "c", "", text), 0);
+    ck_assert_str_eq(text, ", 1 notes"); /* anew */
+    ck_assert_uint_eq(qk_test_activations(silo), 2);
+    ck_assert_int_eq(ask(child_cry_test_ask, "c", "enough", text), QK_ECRASHED);
+    ck_assert_str_eq(tale(), "enough, 102 notes");
+    ck_assert_uint_eq(qk_test_activations(silo), 1);
+    Test__EveryThing__Text req = TEST__EVERY_THING__TEXT__INIT;
+    req.text = "d";
+    ck_assert_int_eq(raise_child("d"), 0);
+    ck_assert_int_eq(parent_let_go_test_ask(silo, qk_ref("p"), &req, NULL), 0);
+    ck_assert_str_eq(tale(), "enough, 102 notes");
+    ck_assert_uint_eq(qk_test_activations(silo), 1);
+    ck_assert_int_eq(parent_let_go_test_ask(silo, qk_ref("p"), &req, NULL), QK_ENOTFOUND);
+}
+END_TEST
+
 START_TEST(test_silo_refuses_bad_plugins)
 {
     ck_assert_int_eq(qk_test_add_plugin(silo, &quark_plugin), QK_EEXISTS);
@@ -204,7 +246,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_ptr_eq(quark_plugin.types, every_thing_plugin.types);
     ck_assert_str_eq(quark_plugin.name, "every-thing");
     ck_assert_str_eq(quark_plugin.version, "1.0~rc1");
-    ck_assert_uint_eq(quark_plugin.n_types, 5);
+    ck_assert_uint_eq(quark_plugin.n_types, 7);
     ck_assert_uint_eq(silent_type.n_methods, 0);
     ck_assert_uint_eq(keeper_type.idle_ms, 60000);
     ck_assert_uint_eq(keeper_type.mailbox_max, 16);
@@ -225,6 +267,15 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_str_eq(drawer_type.store, "memory-2");
     ck_assert_uint_eq(drawer_type.flags, QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_LAZY_STATE | QK_TYPE_REFUSE_WHEN_FULL);
     ck_assert_uint_eq(drawer_look_method()->flags, QK_METHOD_INTERLEAVE_ALWAYS);
+    ck_assert_uint_eq(parent_type.directive, QK_STOP);
+    ck_assert_uint_eq(parent_type.strategy, QK_REST_FOR_ONE);
+    ck_assert_uint_eq(child_type.directive, QK_DIRECTIVE_DEFAULT);
+    ck_assert_uint_eq(child_type.restart_max, 2);
+    ck_assert_uint_eq(child_type.restart_window_ms, 5000);
+    ck_assert_uint_eq(child_type.backoff_ms, 20);
+    ck_assert_uint_eq(child_type.backoff_max_ms, 40);
+    ck_assert_ptr_null(child_type.on_child_failure);
+    ck_assert_ptr_null(child_type.on_watched);
     for (uint32_t i = 1; i < keeper_type.n_methods; i++)
         ck_assert_uint_lt(keeper_methods[i - 1].id, keeper_methods[i].id);
     ck_assert_uint_gt(quark_plugin.schema_len, 1000);
@@ -243,6 +294,7 @@ int main(void)
     tcase_add_test(tc, test_silo_ends_what_would_wait_for_ever);
     tcase_add_test(tc, test_silo_ends_activations);
     tcase_add_test(tc, test_silo_says_what_is_wrong);
+    tcase_add_test(tc, test_silo_supervises);
     tcase_add_test(tc, test_silo_refuses_bad_plugins);
     tcase_add_test(tc, test_silo_plugin_describes_itself);
     suite_add_tcase(suite, tc);
