@@ -30,11 +30,15 @@
 #define QK_TRACES_MAX          64        /* calls that are recorded at a time */
 
 /* Plugins. */
-#define QK_PLUGIN_TYPES_MAX 256         /* actor types in one plugin */
-#define QK_TYPE_METHODS_MAX 1024        /* methods of one type */
-#define QK_PLUGIN_FILE_MAX  (256 << 20) /* bytes of a plugin file */
-#define QK_PLUGINS_MAX      1024        /* plugin files in the directory */
-#define QK_SCHEMA_MAX       (1 << 20)   /* bytes of a plugin's message descriptors */
+#define QK_PLUGIN_TYPES_MAX    256         /* actor types in one plugin */
+#define QK_PLUGIN_SERVICES_MAX 256         /* services in one plugin */
+#define QK_SERVICES_MAX        4096        /* services of all plugins */
+#define QK_SERVICE_NEEDS_MAX   64          /* services that one needs itself */
+#define QK_SERVICE_DEPTH_MAX   32          /* services that need one another in a row */
+#define QK_TYPE_METHODS_MAX    1024        /* methods of one type */
+#define QK_PLUGIN_FILE_MAX     (256 << 20) /* bytes of a plugin file */
+#define QK_PLUGINS_MAX         1024        /* plugin files in the directory */
+#define QK_SCHEMA_MAX          (1 << 20)   /* bytes of a plugin's message descriptors */
 
 /* Clients. */
 #define QK_CLIENTS_MAX       1024       /* connections to the local socket */

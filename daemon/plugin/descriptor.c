@@ -8,9 +8,10 @@
 #include "plugin/messages.h"
 
 /* How long each struct is in interface 1.0: the least that a plugin of this major number has. */
-#define PLUGIN_SIZE_1_0 (offsetof(struct qk_plugin, schema_len) + sizeof(uint64_t))
-#define TYPE_SIZE_1_0   (offsetof(struct qk_type, on_deactivate) + sizeof(void *))
-#define STRUCT_SIZE_MAX 65536
+#define PLUGIN_SIZE_1_0  (offsetof(struct qk_plugin, schema_len) + sizeof(uint64_t))
+#define TYPE_SIZE_1_0    (offsetof(struct qk_type, on_deactivate) + sizeof(void *))
+#define SERVICE_SIZE_1_0 (offsetof(struct qk_service, destroy) + sizeof(void *))
+#define STRUCT_SIZE_MAX  65536
 
 #define TYPE_FLAGS                                                                                          \
     (QK_TYPE_INTERLEAVE_CHAIN | QK_TYPE_INTERLEAVE_ALWAYS | QK_TYPE_INTERLEAVE_READS | QK_TYPE_LAZY_STATE | \
@@ -88,6 +89,65 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
     return 0;
 }
 
+/* Whether a list of pointers that ends with NULL can be read and has no more than `max`; how many. */
+static bool is_list(const struct qk_memory *memory, const struct qk_service *const *list, uint32_t max,
+                    uint32_t *ret_count)
+{
+    uint32_t n = 0;
+    while (n <= max && qk_memory_has(memory, &list[n], sizeof(list[n]), sizeof(void *))) {
+        if (list[n] == NULL) {
+            *ret_count = n;
+            return true;
+        }
+        n++;
+    }
+    return false;
+}
+
+/* A service or a reference to one: what is the same for both. */
+static int check_reference(const struct qk_service *service, const struct qk_memory *memory, struct qk_refusal *refusal)
+{
+    int rc = check_head(service, memory, SERVICE_SIZE_1_0, "a service can't be read", refusal);
+    if (rc < 0)
+        return rc;
+    if (!qk_memory_has_name(memory, service->name) || strchr(service->name, '/') != NULL)
+        return damaged(refusal, "a service has no name, or one with a slash, a space or a letter beyond ASCII");
+    if (service->plugin != NULL && !qk_memory_has_name(memory, service->plugin))
+        return damaged(refusal, "the plugin of a service has no name");
+    return 0;
+}
+
+static int check_service(const struct qk_service *service, const struct qk_memory *memory, struct qk_refusal *refusal)
+{
+    uint32_t n = 0;
+    int rc = check_reference(service, memory, refusal);
+    if (rc < 0)
+        return rc;
+    if (service->lifetime < QK_SINGLETON || service->lifetime > QK_TRANSIENT)
+        return damaged(refusal, "a service has a lifetime that does not exist");
+    if (!is_function(memory, (uintptr_t)service->create, false) ||
+        !is_function(memory, (uintptr_t)service->destroy, true))
+        return damaged(refusal, "a function of a service is nowhere");
+    if (service->needs != NULL && !is_list(memory, service->needs, QK_SERVICE_NEEDS_MAX, &n))
+        return damaged(refusal, "what a service needs can't be read, or is too much");
+    for (uint32_t i = 0; rc == 0 && i < n; i++)
+        rc = check_reference(service->needs[i], memory, refusal);
+    return rc;
+}
+
+static int check_services(const struct qk_plugin *plugin, const struct qk_memory *memory, struct qk_refusal *refusal)
+{
+    uint32_t n = 0;
+    if (plugin->abi.size < offsetof(struct qk_plugin, services) + sizeof(plugin->services) || plugin->services == NULL)
+        return 0;
+    if (!is_list(memory, plugin->services, QK_PLUGIN_SERVICES_MAX, &n))
+        return damaged(refusal, "its services can't be read, or are too many");
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < n; i++)
+        rc = check_service(plugin->services[i], memory, refusal);
+    return rc;
+}
+
 static int check_plugin(const struct qk_plugin *plugin, const struct qk_note_info *note, const struct qk_memory *memory,
                         struct qk_refusal *refusal)
 {
@@ -109,7 +169,7 @@ static int check_plugin(const struct qk_plugin *plugin, const struct qk_note_inf
                          (unsigned long long)plugin->schema_len, QK_SCHEMA_MAX);
     if (plugin->schema_len > 0 && !qk_memory_has(memory, plugin->schema, (size_t)plugin->schema_len, 1))
         return damaged(refusal, "the descriptions of its messages can't be read");
-    return 0;
+    return check_services(plugin, memory, refusal);
 }
 
 static int check_messages(struct qk_messages *messages, struct qk_refusal *refusal)

@@ -167,11 +167,14 @@ int qk_load_register(const struct qk_loaded *loaded, struct qk_runtime *rt, stru
     int rc = qk_runtime_add_plugin(rt, loaded->plugin, text, sizeof(text));
     if (rc == 0)
         return 0;
-    const char *code = rc == QK_EEXISTS    ? QK_PLUGIN_TYPE_TAKEN
-                       : rc == QK_EVERSION ? QK_PLUGIN_ABI
-                       : rc == QK_ETOOBIG  ? QK_PLUGIN_TOO_MANY
-                       : rc == -ENOMEM     ? QK_PLUGIN_RESOURCES
-                                           : QK_PLUGIN_DAMAGED;
+    const char *code = rc == QK_EEXISTS     ? QK_PLUGIN_TYPE_TAKEN
+                       : rc == QK_EVERSION  ? QK_PLUGIN_ABI
+                       : rc == QK_ETOOBIG   ? QK_PLUGIN_TOO_MANY
+                       : rc == -ENOMEM      ? QK_PLUGIN_RESOURCES
+                       : rc == QK_ENOTFOUND ? QK_PLUGIN_NEED_MISSING
+                       : rc == QK_EDEADLOCK ? QK_PLUGIN_CIRCLE
+                       : rc == QK_ESTATE    ? QK_PLUGIN_OUTLIVES
+                                            : QK_PLUGIN_DAMAGED;
     return qk_refuse(refusal, code, "%s", text[0] != 0 ? text : "no memory for its types");
 }
 

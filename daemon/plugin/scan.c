@@ -20,6 +20,9 @@ struct scan {
     struct qk_plugins *set;
     struct qk_plugins_changes changes;
     uint64_t left_out; /* files beyond the bound */
+    unsigned waiting;  /* files that need a service which a later one may bring */
+    bool again;        /* only such files are looked at */
+    bool last;         /* nothing will come any more: they are refused */
 };
 
 /* A directory while it is looked at. */
@@ -151,6 +154,15 @@ static void try_load(struct scan *scan, const struct scanned_dir *dir, const cha
         scan->changes.loaded++;
         return;
     }
+    if (!scan->last && strcmp(refusal.code, QK_PLUGIN_NEED_MISSING) == 0) {
+        scan->waiting++;
+        if (strcmp(entry->code, QK_PLUGIN_NEED_MISSING) == 0)
+            return;
+        free(entry->reason);
+        entry->reason = NULL;
+        entry->code = QK_PLUGIN_NEED_MISSING;
+        return;
+    }
     set_reason(entry, &refusal);
     scan->changes.refused++;
 }
@@ -191,7 +203,7 @@ static void compare_with_loaded(const struct qk_plugins *set, const struct scann
 static bool may_succeed_now(const struct qk_plugin_entry *entry)
 {
     static const char *const codes[] = {QK_PLUGIN_UNREADABLE, QK_PLUGIN_UNDEFINED, QK_PLUGIN_LIBRARY,
-                                        QK_PLUGIN_RESOURCES};
+                                        QK_PLUGIN_RESOURCES, QK_PLUGIN_NEED_MISSING};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++) {
         if (strcmp(entry->code, codes[i]) == 0)
             return true;
@@ -210,6 +222,8 @@ static int visit_file(struct scan *scan, const struct scanned_dir *dir, const ch
         return 0; /* gone since the directory was read */
     if (entry != NULL)
         entry->seen = true;
+    if (scan->again && entry != NULL && strcmp(entry->code, QK_PLUGIN_NEED_MISSING) != 0)
+        return 0;
     if (set->watch != NULL && qk_dirwatch_is_written(set->watch, dir->index, name, st.st_size))
         return 0;
     struct qk_file_stamp stamp;
@@ -372,6 +386,13 @@ int qk_plugins_scan(struct qk_plugins *set, struct qk_plugins_changes *ret_chang
     int rc = scan_once(&scan, dirs, &dropped);
     if (scan.left_out > 0 && dropped > 0)
         rc = scan_once(&scan, dirs, &dropped); /* there is room now */
+    /* Plugins whose services need those of others come after them, whatever their files are called. */
+    scan.again = true;
+    for (uint32_t before = 0; scan.waiting > 0 && rc == 0; before = scan.changes.loaded) {
+        scan.waiting = 0;
+        scan.last = scan.changes.loaded == before;
+        rc = scan_once(&scan, dirs, &dropped);
+    }
     free(dirs);
     if (scan.left_out > 0 && !set->told_too_many)
         qk_log_write(QK_LOG_ERROR, QK_PLUGIN_TOO_MANY, NULL,

@@ -684,6 +684,11 @@ static void host_vlog(qk_turn *turn, enum qk_log_level level, const char *format
     config->log(config->log_arg, level, t->act->type->desc->name, qk_act_key(t->act), t->request_id, w->log_text);
 }
 
+static int host_service(qk_turn *turn, const struct qk_service *service, void **ret_instance)
+{
+    return qk_services_get(state_of(turn), service, ret_instance);
+}
+
 const struct qk_host qk_host_table = {
     .abi = QK_ABI_HEAD(struct qk_host),
     .call = host_call,
@@ -715,4 +720,5 @@ const struct qk_host qk_host_table = {
     .children = host_children,
     .watch = host_watch,
     .unwatch = host_unwatch,
+    .service = host_service,
 };

@@ -225,6 +225,7 @@ enum qk_next qk_ending_finish(struct qk_worker *w, struct qk_act *act)
     const struct qk_extras *x = qk_act_extras(act);
     if (x == NULL)
         return bury(w, act, QK_GOAL_END);
+    qk_services_end_scope(w, act);
     if (x->goal != QK_GOAL_RESTART || act->ender != NULL || stopping(w))
         return bury(w, act, (enum qk_goal)x->goal == QK_GOAL_STOP ? QK_GOAL_STOP : QK_GOAL_END);
     return begin_anew(w, act);

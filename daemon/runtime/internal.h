@@ -306,7 +306,8 @@ struct qk_extras {
     uint32_t n_children;
     uint32_t n_watchers;
     struct qk_watcher *watchers;
-    int32_t child_status; /* of the failure of a child that has become its own */
+    struct qk_instance *services; /* the scoped ones, newest first; the holder's */
+    int32_t child_status;         /* of the failure of a child that has become its own */
     char *child_text;
 };
 
@@ -468,6 +469,9 @@ struct qk_turn_state {
     uint64_t span;              /* its id in the trace; 0: not drawn yet */
     int64_t entered_ns;         /* when it got the thread, if it is recorded */
     bool recorded;
+    struct qk_instance *services;         /* of the turn, newest first */
+    const struct qk_rt_service *creating; /* what runs is its create function */
+    bool services_locked;                 /* it makes a singleton */
     struct qk_arena arena;
     bool suspended_once;
     bool watched;   /* its message tells this worker when the caller gives up */
@@ -556,6 +560,75 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg);
 /* Puts a message into an actor's mailbox from the worker's own stack, where it can't wait. Fails the message otherwise.
  */
 void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, uint32_t key_len);
+
+/* ---- services (services.c; service_graph.c registers them) */
+
+struct qk_rt_service {
+    struct qk_service copy; /* what this runtime knows of the descriptor; the rest is zero */
+    const struct qk_service *declared;
+    const struct qk_plugin *plugin;
+    struct qk_rt_service **needs;
+    uint32_t n_needs;
+    uint8_t mark;     /* of the search for circles */
+    atomic_bool made; /* at least once */
+    bool substituted; /* set before the first use */
+    void *substitute;
+    _Atomic(void *) single;      /* instance of a singleton; NULL: there is none yet */
+    struct qk_rt_service *older; /* the singleton that was made before; under the lock */
+};
+
+struct qk_services {
+    pthread_mutex_t lock; /* held while a singleton is made, and never across a suspension */
+    struct qk_rt_service *newest;
+    struct qk_host still; /* the host table of create functions that must not wait */
+    atomic_uint count;
+    struct qk_rt_service *all[QK_SERVICES_MAX];
+};
+
+/* An instance that a turn or an activation has. */
+struct qk_instance {
+    struct qk_instance *next;
+    const struct qk_rt_service *service;
+    void *instance;
+};
+
+/* A service that a worker has found before. */
+struct qk_service_seen {
+    const struct qk_service *asked;
+    struct qk_rt_service *found;
+};
+
+#define QK_SERVICES_SEEN 64 /* remembered by a worker */
+
+/* Services of a plugin that is about to be registered. */
+struct qk_service_batch {
+    struct qk_rt_service *made[QK_PLUGIN_SERVICES_MAX];
+    uint32_t n;
+};
+
+int qk_services_init(struct qk_services *services);
+
+/* Destroys the singletons, the newest first. Once no turn can run any more. */
+void qk_services_finish(struct qk_services *services);
+
+/* Checks the services of a plugin and makes them ready; then one of the two below. Under the lock of the types. */
+int qk_services_prepare(struct qk_runtime *rt, const struct qk_plugin *plugin, struct qk_service_batch *ret_batch,
+                        char *text, size_t size);
+void qk_services_publish(struct qk_runtime *rt, const struct qk_service_batch *batch);
+void qk_services_drop(const struct qk_service_batch *batch);
+
+/* NULL: no plugin that is loaded has it. Any thread. */
+struct qk_rt_service *qk_services_find(const struct qk_services *services, const struct qk_service *asked);
+
+/* As in quark/service.h. On the fiber. */
+int qk_services_get(struct qk_turn_state *t, const struct qk_service *asked, void **ret_instance);
+
+/* Lets go of what a turn holds whose stack is about to be left. On the fiber. */
+void qk_services_unlock(struct qk_turn_state *t);
+
+/* Destroys what belongs to a turn, or to an activation. On the worker's own stack. */
+void qk_services_end_turn(struct qk_worker *w, struct qk_turn_state *t);
+void qk_services_end_scope(struct qk_worker *w, struct qk_act *act);
 
 /* ---- calls (call.c) */
 
@@ -888,6 +961,7 @@ struct qk_worker {
     int64_t polled_ns;
     struct qk_act **cache;
     struct qk_target targets[QK_TARGETS];
+    struct qk_service_seen services_seen[QK_SERVICES_SEEN];
     struct qk_type_counts *counts; /* by the type's index */
     struct qk_stacks *stacks;
     void *act_slabs;
@@ -940,6 +1014,7 @@ struct qk_runtime {
     uint32_t n_workers; /* at least 1: the owner's thread drives it when config.workers is 0 */
     struct qk_worker **workers;
     struct qk_types types;
+    struct qk_services services;
     struct qk_shard shards[QK_SHARDS];
     struct qk_spin stripes[QK_STRIPES];
     _Atomic uint64_t epoch;
@@ -972,7 +1047,7 @@ struct qk_runtime {
     _Atomic uint64_t deadlocks;
     struct qk_spin super_lock; /* parents, children and watchers */
     uint64_t super_serial;     /* the last one given; under the super_lock */
-    atomic_uint recorders; /* calls that are recorded */
+    atomic_uint recorders;     /* calls that are recorded */
 };
 
 /* The worker whose thread this is; NULL on others. Not to be kept across a suspension. */

@@ -94,6 +94,7 @@ static void free_parts(struct qk_runtime *rt)
     for (uint32_t i = 0; rt->workers != NULL && i < rt->n_workers; i++)
         worker_destroy(rt->workers[i]);
     qk_table_finish(rt->shards);
+    qk_services_finish(&rt->services);
     qk_types_finish(&rt->types);
     free(rt->watched);
     free(rt->workers);
@@ -118,6 +119,8 @@ int qk_runtime_create(const struct qk_runtime_config *config, struct qk_runtime 
     atomic_store(&rt->watch_seen, UINT64_MAX);
     pthread_mutex_init(&rt->edges_lock, NULL);
     int rc = qk_types_init(&rt->types);
+    if (rc == 0)
+        rc = qk_services_init(&rt->services);
     if (rc == 0)
         rc = make_parts(rt);
     if (rc < 0) {

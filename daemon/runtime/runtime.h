@@ -91,10 +91,18 @@ int qk_runtime_destroy(struct qk_runtime *rt);
 
 /*
  * Registers the types of a plugin; calls find them once this returns. All or none. Any thread.
- * Returns 0, QK_EVERSION, QK_EEXISTS (text names the taken type), QK_EINVALID (text says what is wrong), -ENOMEM.
+ * Returns 0, QK_EVERSION, QK_EEXISTS (text names the taken type), QK_EINVALID (text says what is wrong), QK_ETOOBIG,
+ * -ENOMEM; of services, with the chain in the text: QK_ENOTFOUND (a need is missing), QK_EDEADLOCK (they need one
+ * another in a circle), QK_ESTATE (one needs what does not live as long as itself).
  * The descriptor must stay in memory until the runtime is destroyed. `text` gets the reason.
  */
 int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin, char *text, size_t text_size);
+
+/* Has everybody who uses a service get `instance`, which stays the caller's and must outlive the runtime; the service
+ * itself and what it alone needs are then not made. `name` is "service" or "plugin/service". 0; QK_ENOTFOUND,
+ * QK_EINVALID (several plugins have one of that name), QK_ESTATE (it has been made already); `text` gets the reason.
+ * While no turn runs. */
+int qk_runtime_substitute(struct qk_runtime *rt, const char *name, void *instance, char *text, size_t text_size);
 
 /* Hands in a chain of frames, in order; owns them. Any thread, also from inside the poller. */
 void qk_runtime_submit(struct qk_runtime *rt, struct qk_port_frame *chain);

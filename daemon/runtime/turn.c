@@ -142,6 +142,7 @@ static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
 
 void qk_turn_unwind(struct qk_turn_state *t, const char *text)
 {
+    qk_services_unlock(t);
     t->status = t->fail_status = QK_ECRASHED;
     t->fail_text = text;
     t->unwound = true;
@@ -367,6 +368,9 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->chain_len = msg != NULL ? msg->chain_len : 0;
     t->baggage = msg != NULL ? msg->baggage : NULL;
     t->passes = NULL;
+    t->services = NULL;
+    t->creating = NULL;
+    t->services_locked = false;
     t->span = 0;
     t->recorded = false;
     fiber->waits_for = NULL;
@@ -420,6 +424,8 @@ static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
     struct qk_turn_state *t = &fiber->turn;
     if (qk_unlikely(t->pendings != NULL))
         qk_call_abandon_all(t);
+    if (qk_unlikely(t->services != NULL))
+        qk_services_end_turn(w, t);
     if (qk_unlikely(qk_baggage_has(t)))
         qk_baggage_leave(t);
     qk_arena_reset(&t->arena);

@@ -235,7 +235,14 @@ int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin,
         return QK_EINVALID;
     }
     pthread_mutex_lock(&rt->types.lock);
-    int rc = add_all(rt, plugin, text, text_size);
+    struct qk_service_batch services;
+    int rc = qk_services_prepare(rt, plugin, &services, text, text_size);
+    if (rc == 0)
+        rc = add_all(rt, plugin, text, text_size);
+    if (rc == 0)
+        qk_services_publish(rt, &services);
+    else
+        qk_services_drop(&services);
     pthread_mutex_unlock(&rt->types.lock);
     return rc;
 }

@@ -24,6 +24,16 @@ static void print_descriptors(void)
     MEMBER(struct qk_plugin, n_types);
     MEMBER(struct qk_plugin, schema);
     MEMBER(struct qk_plugin, schema_len);
+    MEMBER(struct qk_plugin, services);
+    STRUCT(struct qk_service);
+    MEMBER(struct qk_service, abi);
+    MEMBER(struct qk_service, plugin);
+    MEMBER(struct qk_service, name);
+    MEMBER(struct qk_service, lifetime);
+    MEMBER(struct qk_service, reserved);
+    MEMBER(struct qk_service, needs);
+    MEMBER(struct qk_service, create);
+    MEMBER(struct qk_service, destroy);
     STRUCT(struct qk_type);
     MEMBER(struct qk_type, abi);
     MEMBER(struct qk_type, id);
@@ -112,6 +122,7 @@ static void print_services(void)
     MEMBER(struct qk_host, children);
     MEMBER(struct qk_host, watch);
     MEMBER(struct qk_host, unwatch);
+    MEMBER(struct qk_host, service);
 }
 
 static void print_supervision(void)
@@ -178,6 +189,9 @@ static void print_values(void)
     VALUE(QK_STATE_SAVE);
     VALUE(QK_STATE_CLEAR);
     VALUE(QK_TIMER_KEEPS_ACTIVE);
+    VALUE(QK_SINGLETON);
+    VALUE(QK_SCOPED);
+    VALUE(QK_TRANSIENT);
     VALUE(QK_PLACE_HASH);
     VALUE(QK_PLACE_RANDOM);
     VALUE(QK_PLACE_PREFER_LOCAL);

@@ -198,6 +198,26 @@ struct qk_type {
     uint32_t backoff_max_ms;    /**< the most that it grows to; 0: 30,000 */
 };
 
+/** How long an instance of a service lives. */
+enum qk_lifetime {
+    QK_SINGLETON = 1, /**< one for the whole host, until that ends */
+    QK_SCOPED = 2,    /**< one for each activation that uses it, until that ends */
+    QK_TRANSIENT = 3, /**< one for each turn that uses it, until that ends */
+};
+
+/** A service that a plugin offers to actors, its own and those of others; or, without `create`, a reference to one of
+ *  another plugin. quark/service.h has the macros that write it. */
+struct qk_service {
+    struct qk_abi abi;
+    const char *plugin; /**< NULL: the one that the struct is part of */
+    const char *name;
+    uint32_t lifetime; /**< enum qk_lifetime */
+    uint32_t reserved;
+    const struct qk_service *const *needs; /**< what has to be there before; ends with NULL. NULL: nothing */
+    int (*create)(qk_turn *t, void **ret_instance);
+    void (*destroy)(void *instance); /**< NULL: none */
+};
+
 /** What a plugin exports, as the one constant data symbol `quark_plugin`. */
 struct qk_plugin {
     struct qk_abi abi;
@@ -207,6 +227,7 @@ struct qk_plugin {
     uint64_t n_types;
     const uint8_t *schema; /**< serialised google.protobuf.FileDescriptorSet, imports included */
     uint64_t schema_len;
+    const struct qk_service *const *services; /**< ends with NULL. NULL: none */
 };
 
 #define QK_PLUGIN_SYMBOL "quark_plugin"
@@ -283,6 +304,7 @@ struct qk_host {
     int (*children)(qk_turn *t, struct qk_child **ret_children);
     int (*watch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
     int (*unwatch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
+    int (*service)(qk_turn *t, const struct qk_service *service, void **ret_instance);
 };
 
 #ifdef __cplusplus

@@ -12,6 +12,10 @@ struct described {
     const struct qk_type *types[1];
     struct qk_type type;
     struct qk_method methods[2];
+    const struct qk_service *services[3];
+    struct qk_service service[2];
+    const struct qk_service *needs[2];
+    struct qk_service foreign;
     ProtobufCMessageDescriptor number;
     ProtobufCFieldDescriptor number_fields[2];
     unsigned number_by_name[2];
@@ -129,6 +133,22 @@ static inline void described_init_total(struct described *d)
     d->total_ranges[2] = (ProtobufCIntRange){0, 4};
 }
 
+static inline void described_init_services(struct described *d)
+{
+    d->plugin.services = d->services;
+    for (unsigned i = 0; i < 2; i++) {
+        d->services[i] = &d->service[i];
+        d->service[i] = (struct qk_service){.abi = QK_ABI_HEAD(struct qk_service),
+                                            .name = i == 0 ? d->name : d->text,
+                                            .lifetime = QK_SINGLETON,
+                                            .create = (int (*)(qk_turn *, void **))(uintptr_t)d->text};
+    }
+    d->service[1].needs = d->needs;
+    d->service[1].destroy = (void (*)(void *))(uintptr_t)d->text;
+    d->needs[0] = &d->foreign;
+    d->foreign = (struct qk_service){.abi = QK_ABI_HEAD(struct qk_service), .plugin = d->name, .name = d->text};
+}
+
 static inline void described_init(struct described *d)
 {
     memset(d, 0, sizeof(*d));
@@ -157,6 +177,7 @@ static inline void described_init(struct described *d)
                                            .reply = i == 0 ? &d->number : &d->total,
                                            .handler = (qk_handler_fn)(uintptr_t)d->text};
     }
+    described_init_services(d);
     described_init_messages(d);
     described_init_total(d);
 }

@@ -89,6 +89,35 @@ static const struct qk_type type = {
 
 static const struct qk_type *const types[] = {&type};
 
+#ifdef PLUG_SERVICES
+static int make(qk_turn *t, void **ret_instance)
+{
+    (void)t;
+    *ret_instance = (void *)&type;
+    return 0;
+}
+
+#define SERVICE(name_, lifetime_, need_)                             \
+    __attribute__((unused)) static const struct qk_service name_ = { \
+        .abi = QK_ABI_HEAD(struct qk_service),                       \
+        .name = #name_,                                              \
+        .lifetime = lifetime_,                                       \
+        .needs = (const struct qk_service *const[]){need_, NULL},    \
+        .create = make,                                              \
+    }
+__attribute__((unused)) static const struct qk_service purse = {
+    .abi = QK_ABI_HEAD(struct qk_service), .plugin = "lender", .name = "purse"};
+static const struct qk_service b;
+SERVICE(a, QK_SINGLETON, &b);
+SERVICE(b, QK_SINGLETON, &a);
+SERVICE(short_lived, QK_TRANSIENT, NULL);
+SERVICE(long_lived, QK_SCOPED, &short_lived);
+SERVICE(debt, QK_SCOPED, &purse);
+__attribute__((unused)) static const struct qk_service lent = {
+    .abi = QK_ABI_HEAD(struct qk_service), .name = "purse", .lifetime = QK_SINGLETON, .create = make};
+static const struct qk_service *const services[] = {PLUG_SERVICES, NULL};
+#endif
+
 #ifndef PLUG_WITHOUT_SYMBOL
 QK_EXPORT
 #endif
@@ -101,4 +130,7 @@ const struct qk_plugin quark_plugin = {
     .n_types = 1,
     .schema = (const uint8_t *)"schema",
     .schema_len = 6,
+#ifdef PLUG_SERVICES
+    .services = services,
+#endif
 };

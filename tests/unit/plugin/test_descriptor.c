@@ -22,6 +22,13 @@ static void teardown(void)
     free(d);
 }
 
+/* All that is not NULL, to its end at 8 KiB. */
+static size_t all_extent(void *arg, const void *at)
+{
+    (void)arg;
+    return at != NULL ? 8192 : 0;
+}
+
 static int check(void)
 {
     static const struct qk_note_info note = DESCRIBED_NOTE;
@@ -57,7 +64,7 @@ START_TEST(test_descriptor_plugin_is_checked)
 {
     d->plugin.abi.minor = 1;
     expect(QK_PLUGIN_ABI, "1.1");
-    d->plugin.abi.size--;
+    d->plugin.abi.size = offsetof(struct qk_plugin, services) - 1;
     expect(QK_PLUGIN_DAMAGED, "can't be read");
     d->plugin.abi.size = UINT32_MAX;
     expect(QK_PLUGIN_DAMAGED, "can't be read");
@@ -112,6 +119,72 @@ START_TEST(test_descriptor_types_are_checked)
     expect(QK_PLUGIN_DAMAGED, "no name");
     d->methods[1].request = NULL;
     expect(QK_PLUGIN_DAMAGED, "message without a name: no descriptor of a message");
+}
+END_TEST
+
+START_TEST(test_descriptor_services_are_checked)
+{
+    d->plugin.services = (const struct qk_service *const *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "services can't be read");
+    d->plugin.services = (const struct qk_service *const *)(uintptr_t)16; /* beyond what an older plugin's struct has */
+    d->plugin.abi.size = offsetof(struct qk_plugin, services);
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+    described_init(d);
+    d->services[0] = (const struct qk_service *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "service can't be read");
+    d->service[0].abi.size--;
+    expect(QK_PLUGIN_DAMAGED, "service can't be read");
+    d->service[0].abi.minor = 1;
+    expect(QK_PLUGIN_ABI, "1.1");
+    d->service[0].name = NULL;
+    expect(QK_PLUGIN_DAMAGED, "service has no name");
+    d->service[0].name = d->text + 2;
+    expect(QK_PLUGIN_DAMAGED, "slash");
+    d->service[0].lifetime = 0;
+    expect(QK_PLUGIN_DAMAGED, "lifetime");
+    d->service[0].lifetime = 4;
+    expect(QK_PLUGIN_DAMAGED, "lifetime");
+    d->service[0].create = NULL;
+    expect(QK_PLUGIN_DAMAGED, "function of a service");
+    d->service[1].destroy = (void (*)(void *))(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "function of a service");
+    d->service[1].needs = (const struct qk_service *const *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "needs can't be read");
+    d->needs[0] = (const struct qk_service *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "service can't be read");
+    d->foreign.name = NULL;
+    expect(QK_PLUGIN_DAMAGED, "service has no name");
+    d->foreign.plugin = (const char *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "plugin of a service");
+}
+END_TEST
+
+/* As many services, and as many needs, as there may be; and one more. */
+START_TEST(test_descriptor_services_have_limits)
+{
+    struct {
+        struct described d;
+        const struct qk_service *list[QK_PLUGIN_SERVICES_MAX + 2];
+    } *wide = calloc(1, sizeof(*wide));
+    described_init(&wide->d);
+    static const struct qk_note_info note = DESCRIBED_NOTE;
+    struct qk_memory memory = {all_extent, NULL};
+    for (int i = 0; i < QK_PLUGIN_SERVICES_MAX; i++)
+        wide->list[i] = &wide->d.service[0];
+    wide->d.plugin.services = wide->list;
+    ck_assert_int_eq(qk_descriptor_check(&wide->d.plugin, &note, &memory, &refusal), 0);
+    wide->list[QK_PLUGIN_SERVICES_MAX] = &wide->d.service[0];
+    ck_assert_int_eq(qk_descriptor_check(&wide->d.plugin, &note, &memory, &refusal), QK_EINVALID);
+    ck_assert_msg(strstr(refusal.text, "too many") != NULL, "%s", refusal.text);
+    wide->d.plugin.services = wide->d.services;
+    wide->list[QK_SERVICE_NEEDS_MAX] = NULL;
+    wide->d.service[1].needs = wide->list;
+    ck_assert_int_eq(qk_descriptor_check(&wide->d.plugin, &note, &memory, &refusal), 0);
+    wide->list[QK_SERVICE_NEEDS_MAX] = &wide->d.service[0];
+    wide->list[QK_SERVICE_NEEDS_MAX + 1] = NULL;
+    ck_assert_int_eq(qk_descriptor_check(&wide->d.plugin, &note, &memory, &refusal), QK_EINVALID);
+    ck_assert_msg(strstr(refusal.text, "too much") != NULL, "%s", refusal.text);
+    free(wide);
 }
 END_TEST
 
@@ -310,6 +383,8 @@ int main(void)
     tcase_add_test(tc, test_descriptor_whole_one_passes);
     tcase_add_test(tc, test_descriptor_plugin_is_checked);
     tcase_add_test(tc, test_descriptor_types_are_checked);
+    tcase_add_test(tc, test_descriptor_services_are_checked);
+    tcase_add_test(tc, test_descriptor_services_have_limits);
     tcase_add_test(tc, test_descriptor_messages_are_checked);
     tcase_add_test(tc, test_descriptor_fields_are_checked);
     tcase_add_test(tc, test_descriptor_names_end_and_are_plain);

@@ -190,14 +190,52 @@ START_TEST(test_load_object_bears_the_files_name)
 }
 END_TEST
 
+START_TEST(test_load_services_that_do_not_fit_are_refused)
+{
+    expect_variant_refused("circle", "QK0324", "services need one another in a circle: tally/a -> tally/b -> tally/a");
+    expect_variant_refused("outlives", "QK0325",
+                           "tally/long_lived -> tally/short_lived: long_lived is scoped, short_lived is transient");
+    expect_variant_refused("borrower", "QK0323",
+                           "a service is missing: tally/debt -> lender/purse: no plugin lender is loaded that has it");
+}
+END_TEST
+
+START_TEST(test_load_services_of_a_plugin_that_comes_later)
+{
+    fixture_put(f, "borrower", "a.so");
+    fixture_logged("QK0323");
+    fixture_scan(f, 0, 1);
+    ck_assert_uint_eq(fixture_logged("QK0323"), 1);
+    fixture_scan(f, 0, 1);
+    ck_assert_uint_eq(fixture_logged("QK0323"), 0);
+    fixture_put(f, "lender", "b.so");
+    fixture_scan(f, 2, 0);
+    ck_assert_uint_eq(fixture_logged("QK0323"), 0);
+    ck_assert_ptr_nonnull(qk_plugins_find_type(f->set, "tally"));
+}
+END_TEST
+
+START_TEST(test_load_services_of_a_later_file)
+{
+    fixture_put(f, "borrower", "a.so");
+    fixture_put(f, "rival", "b.so");
+    fixture_put(f, "lender", "c.so");
+    fixture_logged("QK0323");
+    fixture_scan(f, 2, 1);
+    ck_assert_uint_eq(fixture_logged("QK0323"), 0);
+    ck_assert_ptr_nonnull(qk_plugins_find_type(f->set, "other"));
+}
+END_TEST
+
 /* What is refused can be looked up. */
 START_TEST(test_load_every_code_is_in_the_catalogue)
 {
     static const char *const codes[] = {
-        QK_PLUGIN_NO_OBJECT, QK_PLUGIN_MACHINE,    QK_PLUGIN_NO_NOTE,   QK_PLUGIN_TRUNCATED, QK_PLUGIN_ABI,
-        QK_PLUGIN_DAMAGED,   QK_PLUGIN_TYPE_TAKEN, QK_PLUGIN_WRITABLE,  QK_PLUGIN_OWNER,     QK_PLUGIN_TOO_LARGE,
-        QK_PLUGIN_TOO_MANY,  QK_PLUGIN_UNREADABLE, QK_PLUGIN_UNDEFINED, QK_PLUGIN_BAD_NAME,  QK_PLUGIN_NAME_TAKEN,
-        QK_PLUGIN_CHANGED,   QK_PLUGIN_GONE,       QK_PLUGIN_NO_FILE,   QK_PLUGIN_LIBRARY,   QK_PLUGIN_RESOURCES};
+        QK_PLUGIN_NO_OBJECT,    QK_PLUGIN_MACHINE,    QK_PLUGIN_NO_NOTE,   QK_PLUGIN_TRUNCATED, QK_PLUGIN_ABI,
+        QK_PLUGIN_DAMAGED,      QK_PLUGIN_TYPE_TAKEN, QK_PLUGIN_WRITABLE,  QK_PLUGIN_OWNER,     QK_PLUGIN_TOO_LARGE,
+        QK_PLUGIN_TOO_MANY,     QK_PLUGIN_UNREADABLE, QK_PLUGIN_UNDEFINED, QK_PLUGIN_BAD_NAME,  QK_PLUGIN_NAME_TAKEN,
+        QK_PLUGIN_CHANGED,      QK_PLUGIN_GONE,       QK_PLUGIN_NO_FILE,   QK_PLUGIN_LIBRARY,   QK_PLUGIN_RESOURCES,
+        QK_PLUGIN_NEED_MISSING, QK_PLUGIN_CIRCLE,     QK_PLUGIN_OUTLIVES};
     for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
         ck_assert_msg(qk_error_find(codes[i]) != NULL, "%s", codes[i]);
 }
@@ -213,6 +251,9 @@ int main(void)
     tcase_add_test(tc, test_load_program_or_text_is_refused);
     tcase_add_test(tc, test_load_refused_after_its_code_ran);
     tcase_add_test(tc, test_load_taken_type_or_name_is_refused);
+    tcase_add_test(tc, test_load_services_that_do_not_fit_are_refused);
+    tcase_add_test(tc, test_load_services_of_a_plugin_that_comes_later);
+    tcase_add_test(tc, test_load_services_of_a_later_file);
     tcase_add_test(tc, test_load_missing_library_is_named_and_tried_again);
     tcase_add_test(tc, test_load_overwritten_file_hurts_nobody);
     tcase_add_test(tc, test_load_object_bears_the_files_name);
