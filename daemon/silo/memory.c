@@ -113,10 +113,12 @@ static void tell(const struct qk_memory *m, uint64_t used)
                              "memory is short: no further actors become active, the longest unused end"},
         [QK_MEMORY_FULL] = {QK_LOG_ERROR, "QK0631", "memory is nearly used up: no calls from outside are taken"},
     };
+    char ended[64] = "";
+    if (m->collected != 0)
+        snprintf(ended, sizeof(ended), "; %llu actors ended for it", (unsigned long long)m->collected);
     qk_log_write(lines[m->level].level, lines[m->level].code, NULL,
-                 "%s; %llu MiB of %llu MiB (runtime.memory) in use, %llu actors ended for it", lines[m->level].text,
-                 (unsigned long long)(used >> 20), (unsigned long long)(m->budget >> 20),
-                 (unsigned long long)m->collected);
+                 "%s; %llu MiB of %llu MiB (runtime.memory) in use%s", lines[m->level].text,
+                 (unsigned long long)(used >> 20), (unsigned long long)(m->budget >> 20), ended);
 }
 
 /* How long until the threshold could be passed at the fastest. */
