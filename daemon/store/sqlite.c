@@ -198,6 +198,10 @@ static int run_chain(struct side *side, struct group *group, struct qk_store_op 
 
 static int commit(struct side *side, int64_t changes_before, int64_t begun_ns)
 {
+    /* A write-ahead log takes writes to a file that nobody will find again. */
+    int moved = 0;
+    if (sqlite3_file_control(side->conn.db, "main", SQLITE_FCNTL_HAS_MOVED, &moved) == SQLITE_OK && moved != 0)
+        return SQLITE_READONLY_DBMOVED;
     int rc = qk_sqlite_step(&side->conn, QK_SQL_COMMIT);
     if (rc == SQLITE_OK && sqlite3_total_changes64(side->conn.db) != changes_before) {
         qk_store_count_commit(&side->owner->store, now_ns() - begun_ns);

@@ -63,6 +63,10 @@ static int fault_of_errno(struct qk_sqlite_fault *f, int error, const char *path
 void qk_sqlite_explain(sqlite3 *db, int rc, const char *path, struct qk_sqlite_fault *ret_fault)
 {
     int error = db != NULL ? sqlite3_system_errno(db) : 0;
+    if (rc == SQLITE_READONLY_DBMOVED) {
+        fault(ret_fault, QK_EUNAVAILABLE, "QK0678", "the state file %.180s was removed or replaced", path);
+        return;
+    }
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:

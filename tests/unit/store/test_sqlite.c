@@ -194,6 +194,26 @@ START_TEST(test_sqlite_full_disk_loses_nothing_and_recovers)
 }
 END_TEST
 
+/* A save that nobody would find after a restart fails. */
+START_TEST(test_sqlite_refuses_to_write_a_file_that_is_gone)
+{
+    struct conf_op op;
+    uint64_t v;
+    ck_assert_int_eq(try_open(), 0);
+    ck_assert_int_eq(conf_do(QK_OP_WRITE, "a", 0, "x", 1, &v), 0);
+    remove_file("");
+    for (int i = 0; i < 3; i++) {
+        conf_init(&op, QK_OP_WRITE, "a", v, "y", 1);
+        conf_run(&op, 1);
+        ck_assert_int_eq(op.op.status, QK_EUNAVAILABLE);
+        ck_assert_ptr_nonnull(strstr(op.op.text, "removed"));
+        conf_free(&op, 1);
+    }
+    ck_assert_int_eq(errors_logged, 1);
+    qk_store_close(conf_store);
+}
+END_TEST
+
 /* ---- another process holds the file */
 
 START_TEST(test_sqlite_reads_while_another_writes)
@@ -447,6 +467,7 @@ int main(void)
     tcase_add_test(c, test_sqlite_refuses_what_is_not_its_own);
     tcase_add_test(c, test_sqlite_says_what_it_may_not);
     tcase_add_test(c, test_sqlite_full_disk_loses_nothing_and_recovers);
+    tcase_add_test(c, test_sqlite_refuses_to_write_a_file_that_is_gone);
     tcase_add_test(c, test_sqlite_reads_while_another_writes);
     tcase_add_test(c, test_sqlite_shares_commits);
     tcase_add_test(c, test_sqlite_moves_its_log_into_the_file);
