@@ -6,4 +6,8 @@ case $1 in
     /*) example=${DESTDIR:-}$1 ;;
     *) example=$MESON_INSTALL_DESTDIR_PREFIX/$1 ;;
 esac
-[ -e "${DESTDIR:-}$2" ] || install -D -m 644 "$example" "${DESTDIR:-}$2"
+[ ! -e "${DESTDIR:-}$2" ] || exit 0
+install -D -m 644 "$example" "${DESTDIR:-}$2" && exit 0
+# Who installs below a directory of his own may not write there, and needs no service.
+[ "$(id -u)" != 0 ] || exit 1
+echo "$2 was not made, as that takes root: without it, \`quarkd --dev\` runs as you" >&2
