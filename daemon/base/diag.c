@@ -12,7 +12,8 @@
 #define BLUE   "\033[1;34m"
 #define PLAIN  "\033[0m"
 
-#define WINDOW_MAX 240 /* bytes shown of a line */
+#define WINDOW_MAX     240       /* bytes shown of a line */
+#define LINE_MAX_BYTES (1 << 30) /* and looked at */
 
 static const char *paint(bool color, const char *escape)
 {
@@ -35,8 +36,19 @@ static bool find_line(const struct qk_diag *d, const char **ret_text, int *ret_s
     if (size > 0 && at[size - 1] == '\r')
         size--;
     *ret_text = at;
-    *ret_size = size > WINDOW_MAX ? WINDOW_MAX : (int)size;
+    *ret_size = size < LINE_MAX_BYTES ? (int)size : LINE_MAX_BYTES;
     return true;
+}
+
+/* The part of a long line that is shown, `start` being what is marked: *ret_from bytes are left out before it. */
+static void choose_window(const char *text, int start, int *ret_from, int *ret_size)
+{
+    int size = *ret_size;
+    int from = size > WINDOW_MAX && start > WINDOW_MAX * 2 / 3 && start <= size ? start - WINDOW_MAX / 2 : 0;
+    while (from > 0 && from < size && ((unsigned char)text[from] & 0xc0) == 0x80)
+        from++;
+    *ret_from = from;
+    *ret_size = size - from > WINDOW_MAX ? WINDOW_MAX : size - from;
 }
 
 /* Control bytes would move the marks or the reader's terminal. */
@@ -63,14 +75,19 @@ static void write_window(FILE *to, const struct qk_diag *d, bool color)
     int size;
     if (!find_line(d, &text, &size))
         return;
-    fprintf(to, "%s     |\n%4d |%s ", paint(color, BLUE), d->line, paint(color, PLAIN));
+    int start = d->column - 1;
+    int from;
+    choose_window(text, start, &from, &size);
+    text += from;
+    start -= from;
+    const char *gap = from > 0 ? "..." : "";
+    fprintf(to, "%s     |\n%4d |%s %s", paint(color, BLUE), d->line, paint(color, PLAIN), gap);
     put_clean(to, text, size);
     fputc('\n', to);
-    if (d->column <= 0 || d->column - 1 > size)
+    if (start < 0 || start > size)
         return;
     int width = d->width > 0 ? d->width : 1;
-    int start = d->column - 1;
-    fprintf(to, "%s     |%s ", paint(color, BLUE), paint(color, PLAIN));
+    fprintf(to, "%s     |%s %*s", paint(color, BLUE), paint(color, PLAIN), (int)strlen(gap), "");
     put_blanks(to, text, start, ' ');
     fputs(paint(color, d->warning ? YELLOW : RED), to);
     int inside = start + width > size ? size - start : width;
