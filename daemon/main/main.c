@@ -2,6 +2,7 @@
 /* quarkd: reads the command line, and runs, checks or shows. */
 #include <stdio.h>
 #include <unistd.h>
+#include "base/standard.h"
 #include "main/daemon.h"
 #include "main/settings.h"
 
@@ -65,6 +66,7 @@ static int act(const struct qk_options *options)
 int main(int argc, char **argv)
 {
     struct qk_options options;
+    qk_standard_open();
     if (qk_options_parse(argc, argv, &options) < 0)
         return QK_EXIT_USAGE;
     int status = act(&options);

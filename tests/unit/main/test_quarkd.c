@@ -244,6 +244,33 @@ START_TEST(test_quarkd_says_that_its_socket_is_gone)
 }
 END_TEST
 
+/* The first descriptors are /dev/null's then, and no socket that log lines would go to. */
+START_TEST(test_quarkd_without_standard_streams)
+{
+    char command[512];
+    char path[128];
+    home_put("plugins/.keep", "");
+    home_put("quarkd.conf", MINIMAL);
+    snprintf(path, sizeof(path), "%s/q.sock", home);
+    snprintf(command, sizeof(command), "%s --config %s/quarkd.conf <&- >&- 2>&- & echo $! >%s/pid", QUARKD, home, home);
+    ck_assert_int_eq(system(command), 0);
+    for (int fd = 0; fd < 3; fd++) {
+        char link[64] = "";
+        snprintf(command, sizeof(command),
+                 "while ! test -S %s; do sleep 0.01; done; readlink /proc/$(cat %s/pid)/fd/%d", path, home, fd);
+        FILE *from = popen(command, "re");
+        ck_assert_ptr_nonnull(from);
+        ck_assert_ptr_nonnull(fgets(link, sizeof(link), from));
+        ck_assert_str_eq(link, "/dev/null\n");
+        pclose(from);
+    }
+    snprintf(command, sizeof(command), "kill $(cat %s/pid)", home);
+    ck_assert_int_eq(system(command), 0);
+    snprintf(command, sizeof(command), "while test -e /proc/$(cat %s/pid); do sleep 0.01; done", home);
+    ck_assert_int_eq(system(command), 0);
+}
+END_TEST
+
 /* As the manual says it: start, drop a plugin, call its actor, stop. */
 START_TEST(test_quarkd_dev_from_the_start_to_a_call)
 {
@@ -285,6 +312,7 @@ int main(void)
     tcase_add_loop_test(tcase, test_quarkd_takes_all_that_the_table_allows, 0, 2);
     tcase_add_test(tcase, test_quarkd_second_daemon_is_refused);
     tcase_add_test(tcase, test_quarkd_says_that_its_socket_is_gone);
+    tcase_add_test(tcase, test_quarkd_without_standard_streams);
     tcase_add_test(tcase, test_quarkd_dev_from_the_start_to_a_call);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
