@@ -62,6 +62,12 @@ static struct qk_msg *take(struct qk_act *act)
     return (struct qk_msg *)link;
 }
 
+static enum qk_next rest(struct qk_worker *w, struct qk_act *act)
+{
+    act->left = 0;
+    return qk_turn_rest(w, act) ? QK_LEAVE : QK_AGAIN;
+}
+
 /* Puts aside what waits, but for what would keep this very activation from going on; then rests. */
 static enum qk_next hold(struct qk_worker *w, struct qk_act *act)
 {
@@ -73,8 +79,7 @@ static enum qk_next hold(struct qk_worker *w, struct qk_act *act)
         else
             qk_chain_defer(act, &msg->link);
     }
-    act->left = 0;
-    return qk_turn_rest(w, act) ? QK_LEAVE : QK_AGAIN;
+    return rest(w, act);
 }
 
 /* Fails everything that waits with one text. */
@@ -137,6 +142,7 @@ static enum qk_next begin_end(struct qk_worker *w, struct qk_act *act, enum qk_g
 {
     struct qk_extras *x = qk_act_extras(act);
     x->todo &= ~(uint32_t)(QK_ORDER_RESTART | QK_ORDER_STOP | QK_ORDER_SHUTDOWN | QK_ORDER_RESUME | QK_ORDER_FAIL);
+    qk_super_settled(w, act);
     x->goal = (uint8_t)goal;
     x->reason = (uint8_t)reason;
     if (!qk_super_stop_last(w, act))
@@ -448,7 +454,7 @@ static enum qk_next step_waiting(struct qk_worker *w, struct qk_act *act, struct
     if (child)
         return hold(w, act);
     refuse_waiting(w, act, x);
-    return hold(w, act);
+    return rest(w, act);
 }
 
 enum qk_next qk_ending_step(struct qk_worker *w, struct qk_act *act)

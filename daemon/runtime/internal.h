@@ -702,6 +702,10 @@ void qk_super_look(struct qk_worker *w, struct qk_rt_type *type, const char *key
 /* Asks the parent of a failed activation what follows, if it has one; true when that is known already. */
 bool qk_super_ask(struct qk_worker *w, struct qk_act *act);
 
+/* What follows the failures of an activation and of its children is known: notices of the former, and escalations of
+ * the latter, are out of date. */
+void qk_super_settled(struct qk_worker *w, struct qk_act *act);
+
 /* Whether a notice still matters; and what became of its turn. On the worker that holds `act`. */
 bool qk_super_begin_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg);
 void qk_super_end_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg, int directive);

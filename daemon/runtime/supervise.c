@@ -167,13 +167,12 @@ static void escalate(struct qk_worker *w, const struct qk_act *child)
     const struct qk_extras *c = extras_of(child);
     struct qk_extras *p = extras_of(c->parent);
     size_t size = strlen(child->type->desc->name) + child->key_len + (c->text != NULL ? strlen(c->text) : 0) + 4;
-    if (p->child_text == NULL) {
-        p->child_text = malloc(size);
-        p->child_status = c->status;
-        if (p->child_text != NULL)
-            snprintf(p->child_text, size, "%s/%s: %s", child->type->desc->name, qk_act_key(child),
-                     c->text != NULL ? c->text : "");
-    }
+    free(p->child_text);
+    p->child_text = malloc(size);
+    p->child_status = c->status;
+    if (p->child_text != NULL)
+        snprintf(p->child_text, size, "%s/%s: %s", child->type->desc->name, qk_act_key(child),
+                 c->text != NULL ? c->text : "");
     qk_super_order(w, c->parent, QK_ORDER_FAIL);
 }
 
@@ -201,6 +200,7 @@ static void answer(struct qk_worker *w, struct qk_act *child, int directive)
     struct qk_act *until = d->strategy == QK_ONE_FOR_ALL ? extras_of(c->parent)->first : child;
     struct qk_act *each = d->strategy == QK_ONE_FOR_ONE ? child : extras_of(c->parent)->last;
     for (;; each = extras_of(each)->prev) {
+        extras_of(each)->answered = true; /* one that has failed too need not be asked about */
         qk_super_order(w, each, order);
         if (each == until)
             return;
@@ -254,6 +254,17 @@ bool qk_super_ask(struct qk_worker *w, struct qk_act *act)
     else if (msg != NULL)
         qk_msg_destroy(w, msg);
     return false;
+}
+
+void qk_super_settled(struct qk_worker *w, struct qk_act *act)
+{
+    struct qk_extras *x = extras_of(act);
+    lock(w);
+    char *text = x->child_text;
+    x->child_text = NULL;
+    x->answered = true;
+    unlock(w);
+    free(text);
 }
 
 /* The failed child that a notice is about. Under the lock. */

@@ -116,6 +116,17 @@ static int step(qk_turn *t, Rt__State *s, char *verb, Rt__Text *rep)
         return qk_deactivate(t), 0;
     if (strcmp(verb, "children") == 0)
         return children(t, rep), 0;
+    if (strcmp(verb, "strange") == 0)
+        return qk_spawn(t, 12345, qk_ref("x"));
+    if (strcmp(verb, "many") == 0) {
+        int rc = 0;
+        char key[32];
+        for (int i = 0; i < atoi(rest) && rc == 0; i++) {
+            snprintf(key, sizeof(key), "m%d", i);
+            rc = qk_spawn(t, types[PLAIN].id, qk_ref(key));
+        }
+        return rc;
+    }
     if (strcmp(verb, "tick") == 0) {
         Rt__Text in = RT__TEXT__INIT;
         char *steps;
@@ -312,6 +323,13 @@ void family_start(const char *who, const char *steps, uint64_t id)
     Rt__Text in = RT__TEXT__INIT;
     in.text = (char *)steps;
     harness_submit(harness, QK_PORT_CALL, m, key, &in.base, id, 0);
+}
+
+void family_end_request(const char *who, uint64_t id)
+{
+    const char *key;
+    const struct qk_method *m = method_of(who, &key);
+    harness_submit(harness, QK_PORT_DEACTIVATE, m, key, NULL, id, 0);
 }
 
 int family_reply(uint64_t id)

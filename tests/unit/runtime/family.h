@@ -11,8 +11,8 @@
  * before), brief (collected when a second old).
  *
  * A call carries steps that are separated by ";": panic WHY, fail N, add N, get, yield, save, quit, children,
- * spawn A, stop A, watch A, unwatch A, call A STEPS, send A STEPS, tick MS STEPS, where A is type/key. In the STEPS of
- * a call, "," stands for ";".
+ * many N (spawns N actors of the type plain), strange (spawns one of no type), spawn A, stop A, watch A, unwatch A,
+ * call A STEPS, send A STEPS, tick MS STEPS, where A is type/key. In the STEPS of a call, "," stands for ";".
  */
 extern const struct qk_plugin family_plugin;
 
@@ -35,6 +35,9 @@ extern char family_text[2048];
 
 /* Hands them in without waiting. */
 void family_start(const char *who, const char *steps, uint64_t id);
+
+/* Asks from outside that the activation end. */
+void family_end_request(const char *who, uint64_t id);
 
 /* The status of the next reply, whose id must be `id`; text as family_do(). 1: there is none. */
 int family_reply(uint64_t id);

@@ -3,8 +3,9 @@
 #include "family.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include "base/limits.h"
 
 static struct harness h;
 
@@ -421,6 +422,85 @@ START_TEST(test_supervision_parent_with_children_is_not_collected)
 }
 END_TEST
 
+START_TEST(test_supervision_siblings_that_fail_while_their_parent_waits)
+{
+    ck_assert_int_eq(family_do("all/p", "spawn plain/a;spawn plain/b"), 0);
+    family_start("all/p", "send plain/a panic 1;send plain/b panic 2;call kept/k save", 1);
+    harness_run(&h);
+    family_story();
+    family_store(0);
+    ck_assert_int_eq(family_reply(1), 0);
+    /* One answer was for both, so what the other's failure said is out of date. */
+    story_is("p: plain/a panic 1: 1\n-b failed\n+b\n-a failed\n+a");
+    ck_assert_int_eq(family_do("all/p", "children"), 0);
+    ck_assert_str_eq(family_text, "plain/a:live plain/b:live");
+}
+END_TEST
+
+START_TEST(test_supervision_child_that_fails_while_its_parent_ends)
+{
+    ck_assert_int_eq(family_do("one/p", "spawn kept/k;spawn plain/a"), 0);
+    family_start("kept/k", "save;panic late", 1);
+    family_start("one/p", "quit", 2);
+    harness_run(&h);
+    ck_assert_int_eq(family_reply(2), 0);
+    story_is("+p\n+k\n+a\n-a stopped");
+    family_store(0);
+    ck_assert_int_eq(family_reply(1), QK_ECRASHED);
+    story_is("-k failed\n-p requested");
+}
+END_TEST
+
+START_TEST(test_supervision_parent_whose_turns_interleave)
+{
+    ck_assert_int_eq(family_do("open/o", "spawn plain/a"), 0);
+    family_start("open/o", "call kept/k save;get", 1);
+    harness_run(&h);
+    family_start("open/o", "add 1;panic x", 2);
+    harness_run(&h);
+    ck_assert_int_eq(family_reply(2), QK_ECRASHED);
+    ck_assert_int_eq(family_reply(1), QK_ECRASHED);
+    story_is("+o\n+a\n+k\n-a stopped\n-o failed");
+    ck_assert_int_eq(family_do("open/o", "get"), 0);
+    ck_assert_str_eq(family_text, "0");
+}
+END_TEST
+
+START_TEST(test_supervision_ends_on_request_once)
+{
+    ck_assert_int_eq(family_do("one/p", "spawn kept/k"), 0);
+    family_start("kept/k", "save", 1);
+    harness_run(&h);
+    family_end_request("one/p", 2);
+    harness_run(&h);
+    family_end_request("one/p", 3);
+    harness_run(&h);
+    ck_assert_int_eq(family_reply(3), QK_ESTATE);
+    family_store(0);
+    ck_assert_int_eq(family_reply(1), 0);
+    ck_assert_int_eq(family_reply(2), 0);
+    story_is("+p\n+k\n-k stopped\n-p requested");
+}
+END_TEST
+
+START_TEST(test_supervision_bounds)
+{
+    char steps[64];
+    ck_assert_int_eq(family_do("plain/p", "strange"), QK_ENOTFOUND);
+    snprintf(steps, sizeof(steps), "many %d", QK_CHILDREN_MAX);
+    ck_assert_int_eq(family_do("plain/p", steps), 0);
+    ck_assert_int_eq(family_do("plain/p", "spawn plain/more"), QK_EOVERLOADED);
+    ck_assert_int_eq(family_do("plain/p", "stop plain/m7"), 0);
+    ck_assert_int_eq(family_do("plain/p", "spawn plain/more"), 0);
+    for (int i = 0; i <= QK_WATCHERS_MAX; i++) {
+        snprintf(steps, sizeof(steps), "one/w%d", i);
+        ck_assert_int_eq(family_do(steps, "watch plain/more"), i < QK_WATCHERS_MAX ? 0 : QK_EOVERLOADED);
+    }
+    ck_assert_int_eq(family_do("one/w5", "unwatch plain/more"), 0);
+    ck_assert_int_eq(family_do("one/w1024", "watch plain/more"), 0);
+}
+END_TEST
+
 /* ---- watching */
 
 START_TEST(test_supervision_watch)
@@ -510,6 +590,11 @@ int main(void)
     tcase_add_test(t, test_supervision_parent_that_calls_its_failed_child);
     tcase_add_test(t, test_supervision_child_that_calls_its_ending_parent);
     tcase_add_test(t, test_supervision_parent_with_children_is_not_collected);
+    tcase_add_test(t, test_supervision_siblings_that_fail_while_their_parent_waits);
+    tcase_add_test(t, test_supervision_child_that_fails_while_its_parent_ends);
+    tcase_add_test(t, test_supervision_parent_whose_turns_interleave);
+    tcase_add_test(t, test_supervision_ends_on_request_once);
+    tcase_add_test(t, test_supervision_bounds);
     tcase_add_test(t, test_supervision_watch);
     tcase_add_test(t, test_supervision_watcher_that_has_gone);
     tcase_add_test(t, test_supervision_stop_in_every_state);
