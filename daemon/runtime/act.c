@@ -9,7 +9,7 @@
  * phase and key. Source: P. E. McKenney, J. D. Slingwine, "Read-Copy Update: Using Execution History to Solve
  * Concurrency Problems", 1998.
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,7 @@
  * then none of this runs. A turn passes on the block that it was given; where the request is traced, or the handler
  * sets something, the turn makes a block of its own with its first call, and passes that on.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
 
 #include <stdlib.h>
 #include "wire/spans.h"

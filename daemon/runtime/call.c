@@ -6,7 +6,8 @@
  * A call's message has two owners, caller and callee. Each marks it when it is through with it, by one exchange; the
  * second frees it. All of the caller's side happens on the worker on which its fiber lives.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
+#include "runtime/supervise.h"
 
 #include <stdio.h>
 #include <string.h>

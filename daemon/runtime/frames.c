@@ -3,7 +3,7 @@
  * Frames of the port: calls from outside become messages, what comes of them becomes reply frames that are gathered and
  * delivered once a round. Everything here runs on a worker's own stack.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
 
 #include <stdlib.h>
 #include <string.h>

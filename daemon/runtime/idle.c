@@ -4,7 +4,7 @@
  * that have rested for longer than their type says; on request, when memory is short, those that have rested for longer
  * than the request says. When the runtime stops it claims every one that rests.
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #define SWEEP_TICK_NS (10 * QK_TICK_NS) /* no more often than this */
 

@@ -16,10 +16,12 @@
 #include "runtime/fiber.h"
 #include "runtime/mailbox.h"
 #include "runtime/runtime.h"
+#include "runtime/services.h"
+#include "runtime/timers.h"
+#include "runtime/types.h"
 #include "wire/context.h"
 
 #define QK_SHARDS          256
-#define QK_TYPES_MAX       4096
 #define QK_CACHE_SLOTS     4096
 #define QK_RING_SLOTS      1024
 #define QK_WORKERS_MAX     256
@@ -33,6 +35,8 @@
 struct qk_worker;
 struct qk_act;
 struct qk_fiber;
+struct qk_baggage;
+struct qk_recorder;
 
 /* Something that is due in a worker's wheel. */
 struct qk_deadline {
@@ -46,72 +50,6 @@ enum qk_deadline_kind {
     QK_DEADLINE_TICK,     /* in a qk_ticker */
     QK_DEADLINE_WAKE,     /* in a qk_wake */
 };
-
-/* ---- types (types.c) */
-
-enum qk_interleave {
-    QK_INTERLEAVE_CHAIN = 1,
-    QK_INTERLEAVE_ALWAYS = 2,
-    QK_INTERLEAVE_READS = 4,
-};
-
-struct qk_rt_method {
-    const struct qk_method *desc;
-    bool flat_request; /* copying the struct copies the message */
-    bool flat_reply;
-    uint8_t interleave;       /* enum qk_interleave */
-    _Atomic uint32_t mean_ns; /* that a turn holds its thread, until it is suspended; 0: less than QK_SLOW_NS */
-    uint16_t index;
-};
-
-struct qk_rt_type {
-    struct qk_type copy; /* what this runtime knows of the descriptor; the rest is zero */
-    const struct qk_type *desc;
-    const struct qk_plugin *plugin;
-    uint64_t id;
-    uint32_t index; /* order of registration */
-    uint32_t mailbox_max;
-    uint32_t idle_ms;
-    uint32_t state_size;
-    uint32_t name_len;
-    bool interleaves; /* some method may: its activations stay with one worker */
-    bool stored;
-    bool begins;  /* a new activation has something to do before its first message */
-    uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
-    uint32_t shift;
-    uint16_t *slots; /* index + 1; 0: none */
-    struct qk_rt_method *methods;
-};
-
-struct qk_types {
-    pthread_mutex_t lock; /* registration */
-    _Atomic(struct qk_rt_type *) by_id[QK_TYPES_MAX * 2];
-    _Atomic(struct qk_rt_type *) in_order[QK_TYPES_MAX];
-    atomic_uint count;
-};
-
-int qk_types_init(struct qk_types *types);
-void qk_types_finish(struct qk_types *types);
-
-/* Where the calls of a method go, as a worker has found it before. */
-struct qk_target {
-    const struct qk_method *called; /* the caller's */
-    struct qk_rt_type *type;
-    const struct qk_rt_method *method;
-    bool foreign; /* the caller's structs are of another layout */
-};
-
-#define QK_TARGETS 64 /* remembered by a worker; a power of two */
-
-/* NULL when no loaded plugin has the type or the method. The worker's thread; not to be kept across a suspension. */
-const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m);
-
-/* NULL when there is no such type. Any thread. */
-struct qk_rt_type *qk_types_find(const struct qk_types *types, uint64_t id);
-const struct qk_rt_method *qk_type_method(const struct qk_rt_type *type, uint32_t id);
-
-/* Whether the caller's and the callee's struct are of one layout; remembered. Any thread. */
-bool qk_types_same_layout(const ProtobufCMessageDescriptor *a, const ProtobufCMessageDescriptor *b);
 
 /* ---- messages (msg.c) */
 
@@ -257,59 +195,6 @@ struct qk_act {
 } QK_CACHE_ALIGNED;
 
 static_assert(sizeof(struct qk_act) == 128, "an activation takes two cache lines");
-
-/* What has to be done with an activation, besides its messages. A mask. */
-enum qk_order {
-    QK_ORDER_ACTIVATE = 1 << 0,
-    QK_ORDER_RESUME = 1 << 1,
-    QK_ORDER_RESTART = 1 << 2,
-    QK_ORDER_STOP = 1 << 3,
-    QK_ORDER_FAIL = 1 << 4, /* a child's failure has become its own */
-    QK_ORDER_LOOK = 1 << 5, /* a child has ended, the parent has, or the back-off is over */
-    QK_ORDER_SHUTDOWN = 1 << 6,
-};
-
-/* What follows on_deactivate. */
-enum qk_goal {
-    QK_GOAL_END = 0, /* what waits goes to the next activation */
-    QK_GOAL_STOP,    /* what waits fails */
-    QK_GOAL_RESTART,
-};
-
-/* What few activations need. Made by whoever needs it first, freed with the activation's memory. */
-struct qk_extras {
-    _Atomic uint32_t orders; /* enum qk_order, left by others */
-    /* The holder's. */
-    uint32_t todo; /* orders taken and not yet carried out */
-    struct qk_timers *timers;
-    char *text; /* why it failed; NULL: no memory for it */
-    int64_t window_ns;
-    int64_t until_ns;  /* the end of its back-off */
-    uint32_t failures; /* since window_ns */
-    int32_t status;
-    uint8_t kind;   /* enum qk_failure_kind */
-    uint8_t goal;   /* enum qk_goal */
-    uint8_t reason; /* enum qk_deactivate_reason */
-    bool lived;     /* on_deactivate has to run */
-    bool asked;     /* its parent */
-    /* Under the runtime's super_lock. */
-    bool answered;
-    bool exhausted; /* it may not begin anew any more */
-    bool gone;      /* it has ended, and is not linked any more */
-    bool told;      /* that the silo stops; under the lock of its shard */
-    uint64_t serial;
-    struct qk_act *parent;
-    struct qk_act *prev; /* among the parent's children, the oldest first */
-    struct qk_act *next;
-    struct qk_act *first;
-    struct qk_act *last;
-    uint32_t n_children;
-    uint32_t n_watchers;
-    struct qk_watcher *watchers;
-    struct qk_instance *services; /* the scoped ones, newest first; the holder's */
-    int32_t child_status;         /* of the failure of a child that has become its own */
-    char *child_text;
-};
 
 struct qk_slot {
     uint64_t hash;
@@ -561,75 +446,6 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg);
  */
 void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, uint32_t key_len);
 
-/* ---- services (services.c; service_graph.c registers them) */
-
-struct qk_rt_service {
-    struct qk_service copy; /* what this runtime knows of the descriptor; the rest is zero */
-    const struct qk_service *declared;
-    const struct qk_plugin *plugin;
-    struct qk_rt_service **needs;
-    uint32_t n_needs;
-    uint8_t mark;     /* of the search for circles */
-    atomic_bool made; /* at least once */
-    bool substituted; /* set before the first use */
-    void *substitute;
-    _Atomic(void *) single;      /* instance of a singleton; NULL: there is none yet */
-    struct qk_rt_service *older; /* the singleton that was made before; under the lock */
-};
-
-struct qk_services {
-    pthread_mutex_t lock; /* held while a singleton is made, and never across a suspension */
-    struct qk_rt_service *newest;
-    struct qk_host still; /* the host table of create functions that must not wait */
-    atomic_uint count;
-    struct qk_rt_service *all[QK_SERVICES_MAX];
-};
-
-/* An instance that a turn or an activation has. */
-struct qk_instance {
-    struct qk_instance *next;
-    const struct qk_rt_service *service;
-    void *instance;
-};
-
-/* A service that a worker has found before. */
-struct qk_service_seen {
-    const struct qk_service *asked;
-    struct qk_rt_service *found;
-};
-
-#define QK_SERVICES_SEEN 64 /* remembered by a worker */
-
-/* Services of a plugin that is about to be registered. */
-struct qk_service_batch {
-    struct qk_rt_service *made[QK_PLUGIN_SERVICES_MAX];
-    uint32_t n;
-};
-
-int qk_services_init(struct qk_services *services);
-
-/* Destroys the singletons, the newest first. Once no turn can run any more. */
-void qk_services_finish(struct qk_services *services);
-
-/* Checks the services of a plugin and makes them ready; then one of the two below. Under the lock of the types. */
-int qk_services_prepare(struct qk_runtime *rt, const struct qk_plugin *plugin, struct qk_service_batch *ret_batch,
-                        char *text, size_t size);
-void qk_services_publish(struct qk_runtime *rt, const struct qk_service_batch *batch);
-void qk_services_drop(const struct qk_service_batch *batch);
-
-/* NULL: no plugin that is loaded has it. Any thread. */
-struct qk_rt_service *qk_services_find(const struct qk_services *services, const struct qk_service *asked);
-
-/* As in quark/service.h. On the fiber. */
-int qk_services_get(struct qk_turn_state *t, const struct qk_service *asked, void **ret_instance);
-
-/* Lets go of what a turn holds whose stack is about to be left. On the fiber. */
-void qk_services_unlock(struct qk_turn_state *t);
-
-/* Destroys what belongs to a turn, or to an activation. On the worker's own stack. */
-void qk_services_end_turn(struct qk_worker *w, struct qk_turn_state *t);
-void qk_services_end_scope(struct qk_worker *w, struct qk_act *act);
-
 /* ---- calls (call.c) */
 
 extern const struct qk_host qk_host_table;
@@ -651,90 +467,6 @@ void qk_call_abandon_all(struct qk_turn_state *t);
 
 /* Wakes fibers that wait for room, at most `room`; all of them when it ends. */
 void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room);
-
-/* ---- the end of activations, and their failures (ending.c); on the worker that holds the activation */
-
-/* Begins the activation with the message that is next, which stays in the batch; without one only if `anyway`. */
-enum qk_next qk_ending_activate(struct qk_worker *w, struct qk_act *act, bool anyway);
-
-/* on_activate is over. */
-enum qk_next qk_ending_activated(struct qk_worker *w, struct qk_act *act, int status, const char *text, bool loading);
-
-/* Takes note that it has failed, from now on in QK_PHASE_FAILED. */
-void qk_ending_fail(struct qk_worker *w, struct qk_act *act, enum qk_failure_kind kind, int status, const char *text);
-
-/* Ends the activation if that was asked for (`ending`). */
-enum qk_next qk_ending_look(struct qk_worker *w, struct qk_act *act);
-
-/* Carries out orders, and does what its phase demands, before each message of an activation that has extras. */
-enum qk_next qk_ending_step(struct qk_worker *w, struct qk_act *act);
-
-/* on_deactivate is over, or there is none. */
-enum qk_next qk_ending_finish(struct qk_worker *w, struct qk_act *act);
-
-/* A back-off is over. */
-void qk_ending_woken(struct qk_worker *w, struct qk_deadline *deadline);
-void qk_ending_wakes_finish(struct qk_worker *w);
-
-/* ---- parents, children and watchers (supervise.c); any worker where nothing else is said */
-
-/* What a parent or a watcher is told; its names lie behind it. */
-struct qk_notice {
-    uint64_t serial; /* of the child; 0: what is watched */
-    union {
-        struct qk_failure failure;
-        struct qk_watch_event event;
-    };
-};
-
-/* Leaves an order. The activation must be held by its links, under the super_lock, or by the table, under its lock. */
-void qk_super_order(struct qk_worker *w, struct qk_act *act, enum qk_order order);
-
-bool qk_super_has_parent(struct qk_worker *w, const struct qk_act *act);
-bool qk_super_has_children(struct qk_worker *w, const struct qk_act *act);
-
-/* Orders the youngest child to stop; false when there is none. */
-bool qk_super_stop_last(struct qk_worker *w, struct qk_act *act);
-
-/* Has an actor, if it is active, look at its state again. */
-void qk_super_look(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len);
-
-/* Asks the parent of a failed activation what follows, if it has one; true when that is known already. */
-bool qk_super_ask(struct qk_worker *w, struct qk_act *act);
-
-/* What follows the failures of an activation and of its children is known: notices of the former, and escalations of
- * the latter, are out of date. */
-void qk_super_settled(struct qk_worker *w, struct qk_act *act);
-
-/* Whether a notice still matters; and what became of its turn. On the worker that holds `act`. */
-bool qk_super_begin_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg);
-void qk_super_end_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg, int directive);
-
-/* Whether a message is part of a chain in which an activation waits that `act` waits for, or that waits for it. */
-bool qk_super_would_wait(struct qk_worker *w, const struct qk_act *act, const struct qk_msg *msg);
-
-/* Takes an activation that has ended out of the tree, and tells those who watch. */
-void qk_super_gone(struct qk_worker *w, struct qk_act *act);
-
-/* Frees what is left in the extras. */
-void qk_super_finish(struct qk_extras *extras);
-
-/* As in quark/actor.h; why not comes back too. On the fiber. */
-int qk_super_spawn(struct qk_turn_state *t, uint64_t type_id, struct qk_ref child, const char **ret_why);
-int qk_super_stop_child(struct qk_turn_state *t, uint64_t type_id, struct qk_ref child);
-int qk_super_children(struct qk_turn_state *t, struct qk_child **ret_children);
-
-/* Watchers (watchers.c). Tells those of an activation that it has failed, or ended. */
-void qk_watchers_tell(struct qk_worker *w, struct qk_act *act, enum qk_watch_what what);
-void qk_watchers_finish(struct qk_extras *extras);
-
-/* A notice with the name of an actor and room for a text behind it; the rest is the caller's to fill in. NULL without
- * memory. */
-struct qk_msg *qk_notice_create(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
-                                size_t text_size);
-void qk_notice_post(struct qk_worker *w, struct qk_act *to, struct qk_msg *msg);
-int qk_super_watch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who, const char **ret_why);
-int qk_super_unwatch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who);
 
 /* ---- more than can be done in time (load.c) */
 
@@ -759,105 +491,6 @@ void qk_cancel_abandon(struct qk_worker *w, struct qk_msg *msg);
 /* The client of all calls of this origin, or of the one with this id, has gone. Any worker. */
 void qk_cancel_origin(struct qk_worker *w, const void *origin, uint64_t call_id);
 void qk_cancel_told(struct qk_worker *w, struct qk_memo *memo);
-
-/* ---- context (baggage.c) */
-
-struct qk_recorder;
-
-/* A block: never changed once others can see it. */
-struct qk_baggage {
-    atomic_uint refs;
-    uint32_t n_entries;
-    uint32_t size;                /* of the bytes: names and values, a zero behind each */
-    uint32_t number;              /* of the message's span in the recording; 0: left out */
-    struct qk_recorder *recorder; /* NULL: the request is not recorded */
-    uint64_t own;                 /* span of the message's turn, where that is drawn already; else 0 */
-    bool traced;
-    bool record;           /* a recording is asked for */
-    struct qk_trace trace; /* its span is the sender's */
-    char bytes[];
-};
-
-/* Makes a block from a quark.wire.Context; NULL where that is empty. 0, QK_EINVALID, QK_ENOMEMORY; why not. */
-int qk_baggage_parse(const uint8_t *data, size_t size, struct qk_baggage **ret_baggage, const char **ret_why);
-
-struct qk_baggage *qk_baggage_ref(struct qk_baggage *b);
-void qk_baggage_unref(struct qk_baggage *b);
-
-/* Whether the turn has something to pass on; then a reference to that, for a message or a timer. On the fiber. */
-static inline bool qk_baggage_has(const struct qk_turn_state *t)
-{
-    return t->baggage != NULL || t->passes != NULL;
-}
-int qk_baggage_pass(struct qk_turn_state *t, struct qk_baggage **ret_baggage);
-
-/* Gives a message what the turn passes on, and a span of its own where the request is recorded. */
-int qk_baggage_send(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to);
-
-/* The block of one message that is sent on behalf of `from`, with a span of its own in the recording. Without memory it
- * is `from` itself. A reference. */
-struct qk_baggage *qk_baggage_fork(struct qk_worker *w, struct qk_baggage *from, const struct qk_msg *msg,
-                                   const char *key, uint32_t key_len);
-
-/* Begins the recording that a call from outside asks for, in its block, which nobody else has yet. 0, QK_EOVERLOADED,
- * QK_ENOMEMORY; why not. */
-int qk_baggage_record(struct qk_worker *w, const struct qk_msg *msg, const char *key, uint32_t key_len,
-                      const char **ret_why);
-
-/* The turn ends. */
-void qk_baggage_leave(struct qk_turn_state *t);
-
-/* The value of an entry, or the traceparent with the turn's own span; NULL when there is none. On the fiber. */
-const char *qk_baggage_get(struct qk_turn_state *t, const char *name);
-
-/* Sets an entry (value NULL: takes it out) for what the turn does from here on. 0, QK_EINVALID, QK_ETOOBIG,
- * QK_ENOMEMORY; why not. On the fiber. */
-int qk_baggage_set(struct qk_turn_state *t, const char *name, const char *value, const char **ret_why);
-
-/* ---- recordings (recorder.c) */
-
-struct qk_span;
-
-struct qk_recorder *qk_recorder_create(struct qk_runtime *rt, int *ret_status);
-struct qk_recorder *qk_recorder_ref(struct qk_recorder *r);
-void qk_recorder_unref(struct qk_recorder *r);
-
-/* Notes a message that is sent now; its number, 0 when it is left out. */
-uint32_t qk_recorder_add(struct qk_worker *w, struct qk_recorder *r, const struct qk_span *span);
-
-/* The turn of a message with a recording begins; gets the thread; gives it up. */
-void qk_recorder_begin(struct qk_worker *w, struct qk_turn_state *t);
-void qk_recorder_enter(struct qk_worker *w, struct qk_turn_state *t);
-void qk_recorder_ran(struct qk_worker *w, struct qk_turn_state *t);
-
-/* The message has ended, with or without a turn. */
-void qk_recorder_end(struct qk_worker *w, const struct qk_baggage *b, int status);
-
-/* Ends the recording. What it has as a quark.wire.Spans, to be freed; NULL without memory, or the second time. On the
- * worker's stack. */
-uint8_t *qk_recorder_close(struct qk_worker *w, const struct qk_baggage *b, size_t *ret_size);
-
-/* ---- timers of activations (timers.c); on the worker that holds the activation where nothing else is said */
-
-/* As qk_timer_start(); why not comes back too. On the fiber. */
-int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms,
-                    uint32_t flags, const ProtobufCMessage *request, uint64_t *ret_id, const char **ret_why);
-int qk_timers_cancel(struct qk_turn_state *t, uint64_t id);
-void qk_timers_end_all(struct qk_worker *w, struct qk_act *act);
-
-/* A timer of this worker's wheel is due, or another worker has ended it. */
-void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline);
-void qk_timers_told(struct qk_worker *w, struct qk_memo *memo);
-
-/* The tick becomes a turn; false when its timer has ended, and the message is to be dropped. */
-bool qk_timers_begin(struct qk_msg *msg);
-bool qk_timers_keeps_active(const struct qk_msg *msg);
-
-/* Frees the message of a tick and its timer, which has ended. Any worker. */
-void qk_timers_drop(struct qk_worker *w, struct qk_msg *msg);
-
-/* The turn of a tick is over. */
-void qk_timers_complete(struct qk_worker *w, struct qk_msg *msg);
 
 /* ---- finding actors that wait for one another (deadlock.c) */
 
@@ -1082,7 +715,6 @@ void qk_runtime_kick_one(struct qk_runtime *rt, struct qk_worker *from);
 void qk_worker_read_clock(struct qk_worker *w);
 bool qk_worker_round(struct qk_worker *w);
 
-/* Queues a scheduled activation: on this worker, or where it has to run if its turns interleave. */
 /* Queues a runnable activation; `called`: for a fiber of this worker that waits for it. */
 void qk_queue_push(struct qk_worker *w, struct qk_act *act, bool called);
 void qk_queue_take_pinned(struct qk_worker *w);

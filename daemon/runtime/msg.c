@@ -3,7 +3,7 @@
  * Memory for messages: each worker carves blocks of a few sizes out of slabs of its own. A block that another worker
  * frees goes back to its owner, a batch at a time, so that a flood in one direction does not move memory with it.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,7 @@
  * A recorder lives as long as a block of context names it. It takes spans until its call is answered; then it gives
  * them away and its memory back, and whatever still runs for the call is recorded no more.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
 
 #include <stdlib.h>
 #include "wire/spans.h"

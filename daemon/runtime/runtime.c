@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The runtime as a whole: configuration, making, stopping and freeing it. */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * fiber of the turn that asked. Destroy functions run on the worker's own stack, so that they do so too when the turn
  * has left its stack for good, and see nothing of the turn.
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,7 @@
  * whoever finds it in the tree under the lock may leave it an order; everything else is done by the worker that holds
  * the activation, when it comes across the order (ending.c).
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <stdio.h>
 #include <stdlib.h>

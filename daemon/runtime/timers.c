@@ -11,7 +11,8 @@
  * Who ends an ARMED timer of another worker leaves that worker a memo. One that is due at the same moment is taken by
  * one exchange: of the two sides, the one that changed the state first leaves the timer to the other.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
+#include "runtime/supervise.h"
 
 #include <stdlib.h>
 #include "wire/message.h"

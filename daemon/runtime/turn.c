@@ -6,7 +6,8 @@
  * A worker that holds an activation's SCHEDULED bit is here alone. The handler runs on a fiber; everything else runs on
  * the worker's own stack, unpacking and packing above all.
  */
-#include "runtime/internal.h"
+#include "runtime/context.h"
+#include "runtime/supervise.h"
 
 #include <stdio.h>
 #include <string.h>

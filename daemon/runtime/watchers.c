@@ -4,7 +4,7 @@
  * fails or ends. Notices, those of failed children too, are messages whose turns no method handles; they come from
  * activations that are bounded in number, so they need no room in the mailbox.
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <stdlib.h>
 

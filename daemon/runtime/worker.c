@@ -6,7 +6,7 @@
  * with work left over, or when a reply is for a worker that sleeps; never while some worker is looking for work anyway.
  * One of those that sleep does so in the poller, so that a request runs on the thread that the kernel wakes for it.
  */
-#include "runtime/internal.h"
+#include "runtime/supervise.h"
 
 #include <string.h>
 #include "wire/message.h"
