@@ -577,6 +577,7 @@ struct qk_worker {
     struct qk_fiber *suspended; /* all of them, newest first */
     struct qk_fiber *running;   /* NULL on the worker's own stack */
     int64_t look_ns;            /* when to look for deadlocks next */
+    uint32_t vain;              /* times that it waited awake for a store and went to sleep after all */
     struct qk_edges *edges;     /* under the runtime's edges_lock */
     struct qk_act *next;        /* the activation that a call has just woken: runs first */
     struct qk_act *pinned_head; /* runnable activations that may not be stolen */
@@ -613,6 +614,7 @@ struct qk_worker {
     _Atomic(struct qk_port_frame *) out;               /* replies for the port, newest first, gathered */
     _Atomic(struct qk_fiber *) woken;                  /* fibers that others have woken */
     _Atomic(struct qk_memo *) memos;
+    _Atomic uint32_t storing;           /* fibers of its own that wait for a store */
     _Atomic(struct qk_act *) pinned_in; /* activations of this worker's that others have scheduled */
     atomic_bool parked;
     atomic_bool in_poll;

@@ -76,6 +76,7 @@ static bool start(struct qk_worker *w, struct qk_state_wait *wait)
     memcpy(frame->bytes, qk_act_key(act), act->key_len);
     if (size > 0)
         protobuf_c_message_pack(state, frame->bytes + act->key_len);
+    atomic_fetch_add_explicit(&wait->fiber->turn.worker->storing, 1, memory_order_relaxed);
     qk_frames_out(w, frame);
     return true;
 }
@@ -135,6 +136,7 @@ void qk_state_told(struct qk_worker *w, struct qk_memo *memo)
     struct qk_state_wait *wait = (struct qk_state_wait *)memo;
     struct qk_port_frame *frame = wait->frame;
     struct qk_turn_state *t = &wait->fiber->turn;
+    atomic_fetch_sub_explicit(&w->storing, 1, memory_order_relaxed);
     int status = frame->status < 0 ? frame->status : 0;
     const char *text = "";
     if (status < 0) {

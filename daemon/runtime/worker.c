@@ -12,6 +12,9 @@
 #include "wire/message.h"
 
 #define ROUND_RUNS    128     /* activations and fibers in a round */
+#define STORE_SPIN_NS 500000  /* how long a worker looks for work while a store owes one of its fibers an answer */
+#define VAIN_MAX      16      /* such waits in vain, after which there are none */
+#define VAIN_AGAIN    256     /* but for one in so many */
 #define ROUND_NS      1000000 /* after that a round ends early: replies, timers and frames wait for its end */
 #define POLL_EVERY_NS 50000   /* how often a busy worker looks into the poller */
 #define BACKLOG       32      /* runnable activations that are worth waking another worker for at once */
@@ -417,14 +420,27 @@ static bool steal(struct qk_worker *w)
     return true;
 }
 
+/* How long to look. A store on a fast disk answers within a few hundred microseconds, and waking up would add a good
+ * part of that to every save; where it proves slower, the processor is not kept busy for it, but for a try now and
+ * then. */
+static int64_t patience(struct qk_worker *w, bool *ret_longer)
+{
+    int64_t spin_ns = w->rt->config.spin_ns;
+    /* A single worker's processor may be the one that the store needs. */
+    *ret_longer = w->rt->n_workers > 1 && spin_ns < STORE_SPIN_NS &&
+                  atomic_load_explicit(&w->storing, memory_order_relaxed) != 0 &&
+                  (w->vain < VAIN_MAX || ++w->vain % VAIN_AGAIN == 0);
+    return *ret_longer ? STORE_SPIN_NS : spin_ns;
+}
+
 /* Looks for work for a little while. True when there is some. */
 static bool search(struct qk_worker *w)
 {
     struct qk_runtime *rt = w->rt;
     if (rt->config.spin_ns <= 0)
         return steal(w);
-    int64_t until = w->now_ns + rt->config.spin_ns;
-    bool found = false;
+    bool found = false, longer;
+    int64_t until = w->now_ns + patience(w, &longer);
     atomic_fetch_add(&rt->spinning, 1);
     while (!found) {
         found = steal(w) || has_work(w) || poll_once(w, 0) > 0;
@@ -435,6 +451,8 @@ static bool search(struct qk_worker *w)
             qk_cpu_pause();
     }
     atomic_fetch_sub(&rt->spinning, 1);
+    if (longer)
+        w->vain = found ? 0 : w->vain + 1;
     return found;
 }
 
