@@ -18,6 +18,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "plugin/load.h"
 #include "runtime/runtime.h"
 
 #define FRAMES_MAX 24
@@ -28,6 +29,12 @@ static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
 static struct sigaction before[CRASH_SIGNALS];
 static atomic_bool crashing;
+
+/* The plugin whose constructors run on this thread, or NULL. */
+static const char *loading(void)
+{
+    return gettid() == getpid() ? qk_load_running() : NULL;
+}
 
 static void say_turn(const struct qk_turn_here *here, const char *what)
 {
@@ -53,6 +60,8 @@ static __attribute__((noinline)) void explain(int signal, const siginfo_t *info)
         snprintf(what, sizeof(what), "SIG%s", sigabbrev_np(signal));
     if (qk_runtime_turn_here(at && !sent ? info->si_addr : NULL, &here))
         say_turn(&here, what);
+    else if (loading() != NULL)
+        qk_log_write(QK_LOG_ERROR, "QK0620", NULL, "crash: %s while %s was loaded", what, loading());
     else
         qk_log_write(QK_LOG_ERROR, "QK0620", NULL, "crash: %s, outside of turns", what);
     void *frames[FRAMES_MAX];
@@ -79,6 +88,10 @@ static void on_exit_in_turn(int status, void *arg)
 {
     (void)arg;
     struct qk_turn_here here;
+    if (loading() != NULL) {
+        qk_log_write(QK_LOG_ERROR, "QK0621", NULL, "%s called exit(%d) while it was loaded", loading(), status);
+        _exit(EXIT_FAILURE);
+    }
     if (!qk_runtime_turn_here(NULL, &here))
         return;
     char actor[600];

@@ -144,6 +144,13 @@ static int take_descriptor(struct qk_loaded *loaded, const char *path, const str
     return 0;
 }
 
+static const char *volatile running;
+
+const char *qk_load_running(void)
+{
+    return running;
+}
+
 int qk_load(int copy, size_t size, const char *path, const struct qk_note_info *note, struct qk_loaded *ret_loaded,
             struct qk_refusal *refusal)
 {
@@ -151,7 +158,9 @@ int qk_load(int copy, size_t size, const char *path, const struct qk_note_info *
     fd_path(copy, name);
     struct qk_loaded loaded = {.copy = copy, .size = size};
     dlerror();
+    running = path;
     loaded.handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    running = NULL;
     int rc =
         loaded.handle != NULL ? take_descriptor(&loaded, path, note, refusal) : link_refusal(dlerror(), name, refusal);
     if (rc == 0)

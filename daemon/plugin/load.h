@@ -27,6 +27,9 @@ struct qk_loaded {
 int qk_load(int copy, size_t size, const char *path, const struct qk_note_info *note, struct qk_loaded *ret_loaded,
             struct qk_refusal *refusal);
 
+/* The file that is being linked into the process right now, or NULL: whose constructors run. For a signal handler. */
+const char *qk_load_running(void);
+
 /* Registers its types. 0, or QK_EINVALID with the reason. After success it stays until the runtime is destroyed. */
 int qk_load_register(const struct qk_loaded *loaded, struct qk_runtime *rt, struct qk_refusal *refusal);
 

@@ -51,6 +51,21 @@ START_TEST(test_crash_is_explained)
 }
 END_TEST
 
+/* A service that is started again and again has to say which file to take away. */
+START_TEST(test_crash_while_loading_names_the_file)
+{
+    char line[4096];
+    const char *env[] = {_i == 0 ? "VANDAL=write" : "VANDAL=exit", NULL};
+    struct setup setup = {.env = env};
+    struct process p = quarkd_start("--dev --socket %HOME%/q.sock --plugins " VANDAL_DIR, &setup);
+    wait_for_line(p.err, "[QK062", line, sizeof(line));
+    ck_assert_ptr_nonnull(strstr(line, _i == 0 ? "while " VANDAL_DIR "/libvandal.so was loaded [QK0620]"
+                                               : VANDAL_DIR
+                                           "/libvandal.so called exit(0) while it was loaded [QK0621]"));
+    ck_assert_int_ne(quarkd_wait(&p), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("crash");
@@ -58,6 +73,7 @@ int main(void)
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, home_make, home_remove);
     tcase_add_loop_test(tcase, test_crash_is_explained, 0, sizeof(crashes) / sizeof(crashes[0]));
+    tcase_add_loop_test(tcase, test_crash_while_loading_names_the_file, 0, 2);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);

@@ -4,6 +4,17 @@
 
 #include <stdlib.h>
 
+/* Loading it is enough where the environment says so. */
+__attribute__((constructor)) static void begin(void)
+{
+    volatile int *volatile nowhere = NULL;
+    const char *how = getenv("VANDAL");
+    if (how != NULL && *how == 'w')
+        *nowhere = 1;
+    if (how != NULL && *how == 'e')
+        exit(0);
+}
+
 int vandal_write(qk_turn *t, const Vandal__Nothing *req, Vandal__Nothing *rep)
 {
     (void)t;
