@@ -163,8 +163,8 @@ static void expire(struct qk_client *client, int64_t now)
         qk_reply_fn fn = call->on_reply;
         void *arg = call->arg;
         struct qk_reply reply = {.status = QK_ETIMEDOUT,
-                                 .text = "the silo sent no reply in time, not even that the call timed out: it hangs "
-                                         "or is overloaded",
+                                 .text = "the silo sent no reply in time, not even that the call timed out: a turn "
+                                         "holds its thread (its log names it, QK0610), or it hangs",
                                  .data = (const uint8_t *)"",
                                  .may_have_run = call->sent_at <= client->written};
         send_cancel(client, call->id);
