@@ -168,9 +168,11 @@ static void put_plugin(struct gen *g, FILE *out)
     fputs("static const struct qk_type *const types[] = {\n", out);
     for (const struct gen_type *t = g->types; t != NULL; t = t->next)
         fprintf(out, "    &%s_type,\n", t->prefix);
-    const char *symbol = gen_underscored(g, g->params.plugin);
+    const char *symbol = gen_underscored(g, g->params.plugin), *services = g->params.services;
+    fputs("};\n\n", out);
+    if (services != NULL)
+        fprintf(out, "extern const struct qk_service *const %s[];\n\n", services);
     fprintf(out,
-            "};\n\n"
             "const struct qk_plugin %s_plugin = {\n"
             "    .abi = QK_ABI_HEAD(struct qk_plugin),\n"
             "    .name = \"%s\",\n"
@@ -179,11 +181,14 @@ static void put_plugin(struct gen *g, FILE *out)
             "    .n_types = %zu,\n"
             "    .schema = schema,\n"
             "    .schema_len = sizeof(schema),\n"
+            "%s"
             "};\n\n"
             "/* The one symbol of a plugin. It is weak so that a test may link several plugins into one program. */\n"
             "QK_EXPORT extern const struct qk_plugin quark_plugin __attribute__((weak, alias(\"%s_plugin\")));\n\n"
             "QK_PLUGIN_NOTE(\"%s\", \"%s\");\n",
-            symbol, g->params.plugin, g->params.version, g->n_types, symbol, g->params.plugin, g->params.version);
+            symbol, g->params.plugin, g->params.version, g->n_types,
+            services != NULL ? gen_format(g, "    .services = %s,\n", services) : "", symbol, g->params.plugin,
+            g->params.version);
 }
 
 void gen_emit_source(struct gen *g, const struct gen_file *file, FILE *out)

@@ -124,9 +124,10 @@ struct gen_type {
 
 /* What `--quark_opt` said. */
 struct gen_params {
-    const char *plugin;  /* NULL: proxies only */
-    const char *version; /* of the plugin */
-    const char *root;    /* where the .proto files lie, for messages; NULL: the working directory */
+    const char *plugin;   /* NULL: proxies only */
+    const char *version;  /* of the plugin */
+    const char *services; /* name of the list of its services; NULL: it has none */
+    const char *root;     /* where the .proto files lie, for messages; NULL: the working directory */
 };
 
 struct gen {

@@ -25,6 +25,7 @@ static const char help[] =
     "  plugin=NAME      make a plugin of this name; without it there are proxies only, to call actors of another "
     "plugin\n"
     "  version=VERSION  the plugin's version\n"
+    "  services=LIST    the plugin's services are those of QK_SERVICES(LIST, ...), see quark/service.h\n"
     "  root=DIR         where the .proto files lie, so that messages can show their lines\n"
     "\n"
     "Options:\n"

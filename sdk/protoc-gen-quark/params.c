@@ -6,7 +6,7 @@
 #include <quark/abi.h>
 #include "base/diag.h"
 
-static const char *const keys[] = {"plugin", "version", "root", NULL};
+static const char *const keys[] = {"plugin", "version", "root", "services", NULL};
 
 static void take(struct gen *g, const char *key, const char *value)
 {
@@ -16,6 +16,8 @@ static void take(struct gen *g, const char *key, const char *value)
         g->params.version = value;
     } else if (strcmp(key, "root") == 0) {
         g->params.root = value;
+    } else if (strcmp(key, "services") == 0) {
+        g->params.services = value;
     } else {
         const char *near = qk_suggest(key, keys);
         gen_report(g,
@@ -31,6 +33,13 @@ static bool is_version(const char *text)
     size_t n = strlen(text);
     return n > 0 && n < QK_NOTE_VERSION_MAX &&
            strspn(text, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.+~_-") == n;
+}
+
+/* The generated source has tables called `types` and `schema`. */
+static bool is_list(const char *text)
+{
+    return gen_is_name(text, 63, false) && !gen_is_reserved(text) && strcmp(text, "types") != 0 &&
+           strcmp(text, "schema") != 0;
 }
 
 static void check(struct gen *g)
@@ -54,6 +63,17 @@ static void check(struct gen *g)
     if (p->plugin == NULL && p->version != NULL)
         gen_report(g, &(struct gen_mistake){.code = "QK0115", .help = "write --quark_opt=plugin=NAME,version=1.0"},
                    "there is a version but no plugin's name");
+    if (p->services != NULL && !is_list(p->services))
+        gen_report(g,
+                   &(struct gen_mistake){.code = "QK0115",
+                                         .help = "it is the name in QK_SERVICES(my_services, ...): a-z, 0-9 and _, a "
+                                                 "letter first, at most 63 bytes"},
+                   "`%s` can't be the name of a list of services", p->services);
+    else if (p->services != NULL && p->plugin == NULL)
+        gen_report(
+            g,
+            &(struct gen_mistake){.code = "QK0115", .help = "write --quark_opt=plugin=NAME,version=1.0,services=LIST"},
+            "there is a list of services but no plugin's name");
 }
 
 void gen_params_parse(struct gen *g, const char *text)

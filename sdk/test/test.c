@@ -70,6 +70,12 @@ int qk_test_add_plugin(struct qk_test *test, const struct qk_plugin *plugin)
     return qk_runtime_add_plugin(test->rt, plugin, test->error, sizeof(test->error));
 }
 
+int qk_test_substitute(struct qk_test *test, const char *name, void *instance)
+{
+    test->error[0] = '\0';
+    return qk_runtime_substitute(test->rt, name, instance, test->error, sizeof(test->error));
+}
+
 struct qk_test *qk_test_create(const struct qk_plugin *plugin)
 {
     struct qk_test *test = calloc(1, sizeof(*test));

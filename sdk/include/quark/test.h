@@ -23,6 +23,12 @@ struct qk_test *qk_test_create(const struct qk_plugin *plugin);
 /** Registers the types of one more plugin. 0, QK_EVERSION, QK_EEXISTS, QK_EINVALID. */
 int qk_test_add_plugin(struct qk_test *test, const struct qk_plugin *plugin);
 
+/** Has everybody who uses a service get `instance`, which stays the caller's and must outlive the silo; the service is
+ *  then not made, nor what only it needs. `name` is that of the service, or plugin/service where two plugins have one
+ *  of that name. Before its first use. 0, QK_ENOTFOUND, QK_EINVALID (two have it), QK_ESTATE (it has been made); text
+ *  in qk_test_error(). */
+int qk_test_substitute(struct qk_test *test, const char *name, void *instance);
+
 /** Deactivates everything and ends the silo. Returns how many activations, messages or fibers were left over: 0 unless
  *  something leaked. NULL is fine. */
 int qk_test_destroy(struct qk_test *test);

@@ -5,8 +5,30 @@
 #include <stdio.h>
 #include "every.quark.h"
 
-int every_reason, every_activated;
+int every_reason, every_activated, every_inks, every_inks_fail;
 char every_tick[64];
+
+static int make_ink(qk_turn *t, void **ret_instance)
+{
+    if (every_inks_fail)
+        return qk_fail(t, QK_APP(5), "the bottle is empty");
+    struct every_ink *ink = malloc(sizeof(*ink));
+    if (ink == NULL)
+        return -ENOMEM;
+    ink->words = "";
+    every_inks++;
+    *ret_instance = ink;
+    return 0;
+}
+
+static void drop_ink(void *instance)
+{
+    every_inks--;
+    free(instance);
+}
+
+QK_SERVICE_DEFINE(ink, .lifetime = QK_SCOPED, .create = make_ink, .destroy = drop_ink);
+QK_SERVICES(every_services, &ink_service_desc);
 static uint64_t every_timer; /* of the one book that has one */
 
 int keeper_put_text(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
@@ -46,8 +68,12 @@ int keeper_noted(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__E
                  Test__EveryThing__Text *rep)
 {
     (void)req;
+    struct every_ink *ink;
+    int rc = ink_service_get(t, &ink);
+    if (rc < 0)
+        return rc;
     char *text = qk_alloc(t, 32);
-    snprintf(text, 32, "%u notes", self->notes);
+    snprintf(text, 32, "%u notes%s", self->notes, ink->words);
     rep->text = text;
     return 0;
 }

@@ -3,8 +3,17 @@
 #ifndef EVERY_H
 #define EVERY_H
 
+#include <quark/service.h>
+
 /* What the last tick of a book brought. */
 extern char every_tick[64];
+
+/* What is behind each count of notes; how many were made, and whether the next can't be. */
+struct every_ink {
+    const char *words;
+};
+QK_SERVICE(ink, struct every_ink);
+extern int every_inks, every_inks_fail;
 
 /* The reason of the last deactivation of a keeper, and how many keepers began. */
 extern int every_reason, every_activated;

@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HEAD     "syntax = \"proto3\"; package p; import \"quark/options.proto\";\nmessage N {}\n"
-#define GENERATE "$PROTOC --quark_out=. --quark_opt=plugin=every-thing,version=1.0~rc1 --c_out=. "
+#define HEAD "syntax = \"proto3\"; package p; import \"quark/options.proto\";\nmessage N {}\n"
+#define GENERATE \
+    "$PROTOC --quark_out=. --quark_opt=plugin=every-thing,version=1.0~rc1,services=every_services --c_out=. "
 #define WARNINGS "-Wall -Wextra -Wconversion -Wshadow -Werror"
 #define C_ONLY   "-Wmissing-prototypes -Wstrict-prototypes -Wvla"
 
@@ -68,11 +69,21 @@ START_TEST(test_output_compiles_everywhere)
 {
     run_ok("cp $SOURCES/every.proto $SOURCES/other.proto . && " GENERATE "every.proto other.proto");
     run_write("all.c", "#include \"every.quark-client.h\"\n#include \"every.quark-test.h\"\n"
-                       "#include \"other.quark-client.h\"\n#include \"other.quark-test.h\"\n");
+                       "#include \"other.quark-client.h\"\n#include \"other.quark-test.h\"\n"
+                       "#include <quark/service.h>\nstruct sun;\nQK_SERVICE(sun, struct sun);\n"
+                       "QK_SERVICE_OF(far_sun, \"sky\", \"sun\", struct sun);\n");
+    run_write("services.c", "#include <quark/service.h>\nstruct sun;\nQK_SERVICE(sun, struct sun);\n"
+                            "QK_SERVICE_OF(moon, \"sky\", \"moon\", struct sun);\n"
+                            "static int make(qk_turn *t, void **ret_sun) { *ret_sun = moon_service(t); return 0; }\n"
+                            "QK_SERVICE_DEFINE(sun, .lifetime = QK_SCOPED, .needs = QK_NEEDS(&moon_service_desc), "
+                            ".create = make);\n"
+                            "QK_SERVICES(list, &sun_service_desc);\n");
     run_ok("cp all.c all.cc");
     run_ok("gcc -std=c11 " WARNINGS " " C_ONLY " -fvisibility=hidden -I$SDK -I. -c every.quark.c other.quark.c");
     run_ok("for header in *.quark*.h; do gcc -std=c11 -pedantic " WARNINGS " -I$SDK -fsyntax-only -x c $header; done");
     run_ok("gcc -std=c11 -pedantic " WARNINGS " " C_ONLY " -I$SDK -fsyntax-only all.c");
+    run_ok("gcc -std=c11 -pedantic " WARNINGS " " C_ONLY " -I$SDK -fsyntax-only services.c");
+    run_ok("clang-14 -std=c11 -pedantic " WARNINGS " " C_ONLY " -I$SDK -fsyntax-only services.c");
     run_ok("g++ -std=c++11 -pedantic " WARNINGS " -I$SDK -fsyntax-only all.cc");
     run_ok("clang-14 -std=c11 " WARNINGS " " C_ONLY " -I$SDK -I. -fsyntax-only every.quark.c other.quark.c all.c");
     run_ok("clang++-14 -std=c++11 " WARNINGS " -I$SDK -I. -fsyntax-only all.cc");
