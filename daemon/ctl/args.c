@@ -153,10 +153,10 @@ static int read_options(int argc, char **argv, uint64_t mask, bool stop_at_word,
 static int wrong_count(FILE *err, const struct qk_command *c, unsigned n)
 {
     char message[200], help[200];
-    snprintf(message, sizeof(message), "`quarkctl %s` takes %s", c->name,
-             n < c->min_args    ? "more arguments"
-             : c->max_args == 0 ? "no arguments"
-                                : "fewer arguments");
+    snprintf(message, sizeof(message), "`quarkctl %s` %s", c->name,
+             n < c->min_args    ? "needs more arguments"
+             : c->max_args == 0 ? "takes no arguments"
+                                : "takes fewer arguments");
     snprintf(help, sizeof(help), "usage: quarkctl %s%s%s%s", c->name, c->args[0] != '\0' ? " " : "", c->args,
              c->kinds[2] == QK_ARG_JSON ? "\nput the JSON text in single quotes, so that it is one argument" : "");
     return usage_error(err, "QK0404", message, NULL, help);

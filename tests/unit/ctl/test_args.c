@@ -85,7 +85,7 @@ START_TEST(test_args_mistakes_are_told)
     expect_run(2, "", "error[QK0403]: `--timeout` does not take `5d`\n     = help: write 500ms, 5s, 2m or 1h\n", "call",
                "c/k", "Get", "--timeout", "5d");
     expect_run(2, "",
-               "error[QK0404]: `quarkctl call` takes more arguments\n"
+               "error[QK0404]: `quarkctl call` needs more arguments\n"
                "     = help: usage: quarkctl call TYPE/KEY METHOD [JSON]\n"
                "             put the JSON text in single quotes, so that it is one argument\n",
                "call", "c/k");
