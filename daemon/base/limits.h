@@ -25,9 +25,9 @@
 #define QK_CONTEXT_NAME_MAX    64   /* bytes of an entry's name */
 #define QK_CONTEXT_BYTES_MAX   4096 /* bytes of all names and values */
 
-#define QK_TRACE_SPANS_MAX     4096      /* spans that one recorded call keeps */
-#define QK_TRACE_BYTES_MAX     (1 << 20) /* bytes of memory that they take */
-#define QK_TRACES_MAX          64        /* calls that are recorded at a time */
+#define QK_TRACE_SPANS_MAX 4096      /* spans that one recorded call keeps */
+#define QK_TRACE_BYTES_MAX (1 << 20) /* bytes of memory that they take */
+#define QK_TRACES_MAX      64        /* calls that are recorded at a time */
 
 /* Plugins. */
 #define QK_PLUGIN_TYPES_MAX    256         /* actor types in one plugin */
@@ -37,6 +37,8 @@
 #define QK_SERVICE_DEPTH_MAX   32          /* services that need one another in a row */
 #define QK_TYPE_METHODS_MAX    1024        /* methods of one type */
 #define QK_PLUGIN_FILE_MAX     (256 << 20) /* bytes of a plugin file */
+#define QK_FILTERS_MAX         16          /* filters of one type, and of one plugin for the silo */
+#define QK_SILO_FILTERS_MAX    64          /* filters of all plugins for the silo */
 #define QK_PLUGINS_MAX         1024        /* plugin files in the directory */
 #define QK_SCHEMA_MAX          (1 << 20)   /* bytes of a plugin's message descriptors */
 

@@ -48,6 +48,23 @@ static bool is_function(const struct qk_memory *memory, uintptr_t at, bool may_b
     return at == 0 ? may_be_null : memory->extent(memory->arg, (const void *)at) > 0;
 }
 
+static int check_filters(const struct qk_filter *const *filters, uint64_t n, const struct qk_memory *memory,
+                         struct qk_refusal *refusal)
+{
+    if (n > QK_FILTERS_MAX || !has_array(memory, filters, n, sizeof(*filters)))
+        return damaged(refusal, "filters can't be read, or are too many");
+    for (uint64_t i = 0; i < n; i++) {
+        const struct qk_filter *f = filters[i];
+        int rc = check_head(f, memory, sizeof(*f), "a filter can't be read", refusal);
+        if (rc < 0)
+            return rc;
+        if (!qk_memory_has_name(memory, f->name) || !is_function(memory, (uintptr_t)f->incoming, true) ||
+            !is_function(memory, (uintptr_t)f->outgoing, f->incoming != NULL))
+            return damaged(refusal, "a filter has no name or no function");
+    }
+    return 0;
+}
+
 static int check_type(const struct qk_type *type, struct qk_messages *messages, struct qk_refusal *refusal)
 {
     const struct qk_memory *memory = messages->memory;
@@ -75,6 +92,9 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
         return damaged(refusal, "a function of an actor type is nowhere");
     if (knows_parents && (type->directive > QK_ESCALATE || type->strategy > QK_REST_FOR_ONE))
         return damaged(refusal, "an actor type has a directive or a strategy that does not exist");
+    if (type->abi.size >= offsetof(struct qk_type, n_filters) + sizeof(type->n_filters) &&
+        (rc = check_filters(type->filters, type->n_filters, memory, refusal)) < 0)
+        return rc;
     if (type->state != NULL && !qk_messages_add(messages, type->state))
         return damaged(refusal, "too many messages");
     for (uint32_t i = 0; i < type->n_methods; i++) {
@@ -163,6 +183,9 @@ static int check_plugin(const struct qk_plugin *plugin, const struct qk_note_inf
     if (plugin->n_types > QK_PLUGIN_TYPES_MAX ||
         !has_array(memory, plugin->types, plugin->n_types, sizeof(*plugin->types)))
         return damaged(refusal, "its actor types can't be read, or are too many");
+    if (plugin->abi.size >= offsetof(struct qk_plugin, n_filters) + sizeof(plugin->n_filters) &&
+        (rc = check_filters(plugin->filters, plugin->n_filters, memory, refusal)) < 0)
+        return rc;
     if (plugin->schema_len > QK_SCHEMA_MAX)
         return qk_refuse(refusal, QK_PLUGIN_TOO_LARGE,
                          "the descriptions of its messages take %llu bytes, and %d are the most that is loaded",

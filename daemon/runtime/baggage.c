@@ -248,7 +248,9 @@ void qk_baggage_leave(struct qk_turn_state *t)
 {
     if (t->passes != NULL)
         qk_baggage_unref(t->passes);
-    t->passes = t->baggage = NULL;
+    if (t->before != NULL)
+        qk_baggage_unref(t->before);
+    t->passes = t->before = t->baggage = NULL;
 }
 
 /* ---- what a handler sees and sets */

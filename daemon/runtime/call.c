@@ -6,6 +6,7 @@
  * A call's message has two owners, caller and callee. Each marks it when it is through with it, by one exchange; the
  * second frees it. All of the caller's side happens on the worker on which its fiber lives.
  */
+#include "runtime/filters.h"
 #include "runtime/context.h"
 #include "runtime/supervise.h"
 
@@ -384,7 +385,12 @@ static int host_call(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
 {
     struct qk_turn_state *t = state_of(turn);
     struct qk_pending p;
-    int rc = start_call(t, m, to, timeout_ms, request, &p, true);
+    int rc;
+    if (qk_unlikely(qk_filters_any(t)) &&
+        qk_filters_outgoing(t, &(struct qk_outgoing){QK_FILTERED_CALL, m, to, timeout_ms, request, ret_reply, NULL},
+                            &rc))
+        return rc;
+    rc = start_call(t, m, to, timeout_ms, request, &p, true);
     if (qk_unlikely(rc < 0))
         return leave(t, rc);
     wait_for_reply(t, &p);
@@ -395,10 +401,15 @@ static int host_begin(qk_turn *turn, const struct qk_method *m, struct qk_ref to
                       const ProtobufCMessage *request, struct qk_pending **ret_pending)
 {
     struct qk_turn_state *t = state_of(turn);
+    int rc;
+    if (qk_unlikely(qk_filters_any(t)) &&
+        qk_filters_outgoing(t, &(struct qk_outgoing){QK_FILTERED_BEGIN, m, to, timeout_ms, request, NULL, ret_pending},
+                            &rc))
+        return rc;
     struct qk_pending *p = qk_arena_alloc(&t->arena, sizeof(*p));
     if (p == NULL)
         return refuse(t, QK_ENOMEMORY, "the turn's arena is full");
-    int rc = start_call(t, m, to, timeout_ms, request, p, false);
+    rc = start_call(t, m, to, timeout_ms, request, p, false);
     if (rc == 0)
         *ret_pending = p;
     return leave(t, rc);
@@ -419,7 +430,11 @@ static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
 {
     struct qk_turn_state *t = state_of(turn);
     struct qk_msg *msg;
-    int rc = make_msg(t, QK_MSG_SEND, m, to, request, &msg);
+    int rc;
+    if (qk_unlikely(qk_filters_any(t)) &&
+        qk_filters_outgoing(t, &(struct qk_outgoing){QK_FILTERED_SEND, m, to, 0, request, NULL, NULL}, &rc))
+        return rc;
+    rc = make_msg(t, QK_MSG_SEND, m, to, request, &msg);
     if (qk_unlikely(rc < 0))
         return rc;
     /* Nobody waits for the turn that it causes, so that has a deadline of its own. */
@@ -598,6 +613,11 @@ static uint64_t host_request_id(qk_turn *turn)
     return state_of(turn)->request_id;
 }
 
+static int host_next(qk_turn *turn, struct qk_filtered *filtered)
+{
+    return qk_filters_next(state_of(turn), filtered);
+}
+
 static const char *host_context(qk_turn *turn, const char *name)
 {
     return qk_baggage_get(state_of(turn), name);
@@ -722,4 +742,5 @@ const struct qk_host qk_host_table = {
     .watch = host_watch,
     .unwatch = host_unwatch,
     .service = host_service,
+    .next = host_next,
 };

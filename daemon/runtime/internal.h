@@ -357,6 +357,8 @@ struct qk_turn_state {
     struct qk_instance *services;         /* of the turn, newest first */
     const struct qk_rt_service *creating; /* what runs is its create function */
     bool services_locked;                 /* it makes a singleton */
+    bool filtering;                       /* outgoing filters run: what they call is not filtered */
+    struct qk_baggage *before;            /* `passes` as it was before them; a reference */
     struct qk_arena arena;
     bool suspended_once;
     bool watched;   /* its message tells this worker when the caller gives up */

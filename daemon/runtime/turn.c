@@ -6,6 +6,7 @@
  * A worker that holds an activation's SCHEDULED bit is here alone. The handler runs on a fiber; everything else runs on
  * the worker's own stack, unpacking and packing above all.
  */
+#include "runtime/filters.h"
 #include "runtime/context.h"
 #include "runtime/supervise.h"
 
@@ -22,7 +23,8 @@ static void run_handler(struct qk_turn_state *t)
     void *self = type->state != NULL ? t->act->body : NULL;
     switch (t->what) {
     case QK_TURN_MESSAGE:
-        t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
+        if (qk_likely(!qk_filters_any(t)) || !qk_filters_incoming(t))
+            t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
         break;
     case QK_TURN_ACTIVATE:
         t->status =
@@ -373,7 +375,8 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->creating = NULL;
     t->services_locked = false;
     t->span = 0;
-    t->recorded = false;
+    t->recorded = t->filtering = false;
+    t->before = NULL;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->state = NULL;

@@ -3,6 +3,7 @@
  * The registry of actor types. Registration takes a lock and checks everything; look-ups are by id and take none:
  * entries are published once and stay until the runtime ends.
  */
+#include "runtime/filters.h"
 #include "runtime/internal.h"
 
 #include <stdio.h>
@@ -31,6 +32,7 @@ void qk_types_finish(struct qk_types *types)
     unsigned n = atomic_load(&types->count);
     for (unsigned i = 0; i < n; i++)
         type_destroy(atomic_load(&types->in_order[i]));
+    qk_filters_finish(types);
     pthread_mutex_destroy(&types->lock);
 }
 
@@ -184,12 +186,56 @@ static void publish(struct qk_runtime *rt, struct qk_rt_type *type)
         atomic_store(&rt->idle_min_ms, type->idle_ms);
 }
 
+/* The filters that a plugin brings for all of the silo; one of an older minor version has none. */
+static uint64_t silo_filters(const struct qk_plugin *plugin, const struct qk_filter *const **ret_filters)
+{
+    bool knows = plugin->abi.size >= offsetof(struct qk_plugin, n_filters) + sizeof(plugin->n_filters);
+    *ret_filters = knows ? plugin->filters : NULL;
+    return knows ? plugin->n_filters : 0;
+}
+
+/* Gives the new types their filters, and the others new ones where the plugin has some for all. All or none. */
+static int set_filters(struct qk_types *types, const struct qk_plugin *plugin, struct qk_rt_type *const *made,
+                       uint32_t n_made)
+{
+    const struct qk_filter *const *silo;
+    uint32_t n_silo = (uint32_t)silo_filters(plugin, &silo);
+    uint32_t n_old = n_silo != 0 ? atomic_load(&types->count) : 0;
+    struct qk_filter_set **sets = calloc((size_t)n_made + n_old + 1, sizeof(struct qk_filter_set *));
+    int rc = sets != NULL ? 0 : -ENOMEM;
+    for (uint32_t i = 0; rc == 0 && i < n_made + n_old; i++) {
+        const struct qk_rt_type *type = i < n_made ? made[i] : atomic_load(&types->in_order[i - n_made]);
+        rc = qk_filters_make(types, type->desc, silo, n_silo, &sets[i]);
+    }
+    for (uint32_t i = 0; rc == 0 && i < n_made + n_old; i++) {
+        struct qk_rt_type *type = i < n_made ? made[i] : atomic_load(&types->in_order[i - n_made]);
+        atomic_store_explicit(&type->filters, sets[i], memory_order_release);
+    }
+    for (uint32_t i = 0; rc == 0 && i < n_silo; i++)
+        types->filters[types->n_filters++] = silo[i];
+    free(sets);
+    return rc;
+}
+
+static int check_filters(const struct qk_types *types, const struct qk_plugin *plugin, char *text, size_t size)
+{
+    const struct qk_filter *const *silo;
+    uint64_t n = silo_filters(plugin, &silo);
+    const char *wrong = qk_filters_wrong(silo, n);
+    if (wrong == NULL && types->n_filters + n > QK_SILO_FILTERS_MAX)
+        wrong = "the plugins together have more than 64 filters for the silo";
+    if (wrong == NULL)
+        return 0;
+    snprintf(text, size, "the descriptor of plugin %s is damaged: %s", plugin->name, wrong);
+    return QK_EINVALID;
+}
+
 static int add_all(struct qk_runtime *rt, const struct qk_plugin *plugin, char *text, size_t size)
 {
     struct qk_rt_type *made[QK_PLUGIN_TYPES_MAX];
     uint32_t n = 0;
-    int rc = 0;
-    for (; n < plugin->n_types; n++) {
+    int rc = check_filters(&rt->types, plugin, text, size);
+    for (; rc == 0 && n < plugin->n_types; n++) {
         const struct qk_type *d = plugin->types[n];
         rc = check_type(d, text, size);
         if (rc < 0)
@@ -203,6 +249,13 @@ static int add_all(struct qk_runtime *rt, const struct qk_plugin *plugin, char *
             break;
         }
         rc = make_type(rt, plugin, d, &made[n]);
+        const char *wrong = rc == 0 ? qk_filters_wrong(made[n]->desc->filters, made[n]->desc->n_filters) : NULL;
+        if (wrong != NULL) {
+            snprintf(text, size, "the descriptor of type %s is damaged: %s", d->name, wrong);
+            type_destroy(made[n]);
+            rc = QK_EINVALID;
+            break;
+        }
         if (rc < 0) {
             snprintf(text, size, "type %s can't be registered: %s", d->name,
                      rc == -ENOMEM ? "out of memory" : "its methods' ids collide");
@@ -213,6 +266,8 @@ static int add_all(struct qk_runtime *rt, const struct qk_plugin *plugin, char *
         snprintf(text, size, "no more than %d actor types fit", QK_TYPES_MAX);
         rc = QK_ETOOBIG;
     }
+    if (rc == 0 && (rc = set_filters(&rt->types, plugin, made, n)) < 0)
+        snprintf(text, size, "out of memory");
     for (uint32_t i = 0; i < n; i++) {
         if (rc == 0)
             publish(rt, made[i]);

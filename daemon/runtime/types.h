@@ -5,10 +5,12 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include "base/limits.h"
 #include "runtime/runtime.h"
 
 #define QK_TYPES_MAX 4096
 
+struct qk_filter_set;
 struct qk_worker;
 
 enum qk_interleave {
@@ -41,7 +43,8 @@ struct qk_rt_type {
     bool begins;  /* a new activation has something to do before its first message */
     uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
     uint32_t shift;
-    uint16_t *slots; /* index + 1; 0: none */
+    _Atomic(struct qk_filter_set *) filters; /* NULL: none */
+    uint16_t *slots;                         /* index + 1; 0: none */
     struct qk_rt_method *methods;
 };
 
@@ -50,6 +53,9 @@ struct qk_types {
     _Atomic(struct qk_rt_type *) by_id[QK_TYPES_MAX * 2];
     _Atomic(struct qk_rt_type *) in_order[QK_TYPES_MAX];
     atomic_uint count;
+    const struct qk_filter *filters[QK_SILO_FILTERS_MAX]; /* of all turns and calls; under the lock */
+    uint32_t n_filters;
+    struct qk_filter_set *filter_sets; /* that were ever made */
 };
 
 int qk_types_init(struct qk_types *types);

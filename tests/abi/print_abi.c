@@ -25,6 +25,8 @@ static void print_descriptors(void)
     MEMBER(struct qk_plugin, schema);
     MEMBER(struct qk_plugin, schema_len);
     MEMBER(struct qk_plugin, services);
+    MEMBER(struct qk_plugin, filters);
+    MEMBER(struct qk_plugin, n_filters);
     STRUCT(struct qk_service);
     MEMBER(struct qk_service, abi);
     MEMBER(struct qk_service, plugin);
@@ -58,6 +60,22 @@ static void print_descriptors(void)
     MEMBER(struct qk_type, restart_window_ms);
     MEMBER(struct qk_type, backoff_ms);
     MEMBER(struct qk_type, backoff_max_ms);
+    MEMBER(struct qk_type, filters);
+    MEMBER(struct qk_type, n_filters);
+    STRUCT(struct qk_filter);
+    MEMBER(struct qk_filter, abi);
+    MEMBER(struct qk_filter, name);
+    MEMBER(struct qk_filter, incoming);
+    MEMBER(struct qk_filter, outgoing);
+    STRUCT(struct qk_filtered);
+    MEMBER(struct qk_filtered, abi);
+    MEMBER(struct qk_filtered, kind);
+    MEMBER(struct qk_filtered, reserved);
+    MEMBER(struct qk_filtered, type);
+    MEMBER(struct qk_filtered, method);
+    MEMBER(struct qk_filtered, to);
+    MEMBER(struct qk_filtered, request);
+    MEMBER(struct qk_filtered, reply);
     STRUCT(struct qk_method);
     MEMBER(struct qk_method, id);
     MEMBER(struct qk_method, flags);
@@ -123,6 +141,7 @@ static void print_services(void)
     MEMBER(struct qk_host, watch);
     MEMBER(struct qk_host, unwatch);
     MEMBER(struct qk_host, service);
+    MEMBER(struct qk_host, next);
 }
 
 static void print_supervision(void)
@@ -176,6 +195,10 @@ static void print_values(void)
     VALUE(QK_ABI_MINOR);
     VALUE(QK_KEY_MAX);
     VALUE(QK_NOTE_TYPE);
+    VALUE(QK_FILTERED_CALL);
+    VALUE(QK_FILTERED_SEND);
+    VALUE(QK_FILTERED_TICK);
+    VALUE(QK_FILTERED_BEGIN);
     VALUE(QK_METHOD_ONE_WAY);
     VALUE(QK_METHOD_READ_ONLY);
     VALUE(QK_METHOD_INTERLEAVE_CHAIN);

@@ -170,6 +170,36 @@ struct qk_method {
     qk_handler_fn handler; /**< NULL in a plugin that only calls the type */
 };
 
+/** What a filter stands in front of. */
+enum qk_filtered_kind {
+    QK_FILTERED_CALL = 1,  /**< a call whose reply is waited for */
+    QK_FILTERED_SEND = 2,  /**< a message that nobody answers */
+    QK_FILTERED_TICK = 3,  /**< a timer's; incoming only */
+    QK_FILTERED_BEGIN = 4, /**< a call that is begun, its reply awaited later; outgoing only */
+};
+
+/** A call as a filter sees it. Valid until the filter returns; nothing in it may be changed. */
+struct qk_filtered {
+    struct qk_abi abi;
+    uint32_t kind; /**< enum qk_filtered_kind */
+    uint32_t reserved;
+    const char *type; /**< name of the type called; "" where the silo has no such type */
+    const struct qk_method *method;
+    struct qk_ref to;
+    const ProtobufCMessage *request;
+    const ProtobufCMessage *reply; /**< once qk_next() has returned 0 or more, where there is one; else NULL */
+};
+
+typedef int (*qk_filter_fn)(qk_turn *t, struct qk_filtered *f);
+
+/** Functions around calls; see qk_next(). */
+struct qk_filter {
+    struct qk_abi abi;
+    const char *name;
+    qk_filter_fn incoming; /**< around handlers, on their turn; NULL: none */
+    qk_filter_fn outgoing; /**< around qk_call(), qk_begin() and qk_send(), on the caller's turn; NULL: none */
+};
+
 /** An actor type as its plugin declares it. */
 struct qk_type {
     struct qk_abi abi;
@@ -196,6 +226,8 @@ struct qk_type {
     uint32_t restart_window_ms; /**< 0: 60,000 */
     uint32_t backoff_ms;        /**< before the second restart within a window, doubled for each further; 0: 100 */
     uint32_t backoff_max_ms;    /**< the most that it grows to; 0: 30,000 */
+    const struct qk_filter *const *filters; /**< of this type's turns and calls, the outermost first */
+    uint64_t n_filters;
 };
 
 /** How long an instance of a service lives. */
@@ -228,6 +260,8 @@ struct qk_plugin {
     const uint8_t *schema; /**< serialised google.protobuf.FileDescriptorSet, imports included */
     uint64_t schema_len;
     const struct qk_service *const *services; /**< ends with NULL. NULL: none */
+    const struct qk_filter *const *filters; /**< of all turns and calls of the silo, the outermost first */
+    uint64_t n_filters;
 };
 
 #define QK_PLUGIN_SYMBOL "quark_plugin"
@@ -305,6 +339,7 @@ struct qk_host {
     int (*watch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
     int (*unwatch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
     int (*service)(qk_turn *t, const struct qk_service *service, void **ret_instance);
+    int (*next)(qk_turn *t, struct qk_filtered *f);
 };
 
 #ifdef __cplusplus

@@ -177,6 +177,19 @@ static inline const char *qk_correlation_id(qk_turn *t)
     return t->host->context(t, "correlation-id");
 }
 
+/**
+ * In a filter: goes on with the next filter, and at last with the handler or the call; once. A filter may look at the
+ * request before and at the reply after; may refuse with a status less than 0 (qk_fail() gives it a text) without going
+ * on; and may turn success into an error. What an outgoing filter sets in the context is for that call only, and the
+ * calls that it makes itself are not filtered.
+ *
+ * @return 0 or more as the handler returned, or the error; QK_ESTATE the second time
+ */
+static inline int qk_next(qk_turn *t, struct qk_filtered *f)
+{
+    return t->host->next(t, f);
+}
+
 /** A pointer of the author's own for each activation, NULL at first; what it points to is released in on_deactivate. */
 static inline void **qk_local(qk_turn *t)
 {

@@ -28,7 +28,9 @@ struct described {
     ProtobufCEnumValue unit_values[2];
     ProtobufCEnumValueIndex unit_names[2];
     ProtobufCIntRange unit_ranges[2];
-    char name[8]; /* "tally" */
+    const struct qk_filter *filters[1];
+    struct qk_filter filter; /* of nobody, at first */
+    char name[8];            /* "tally" */
     char text[8]; /* "x": everybody else's name, a default value, and the code of every function; then "a/b" */
 };
 

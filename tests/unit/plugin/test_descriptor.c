@@ -188,6 +188,55 @@ START_TEST(test_descriptor_services_have_limits)
 }
 END_TEST
 
+/* Gives the type, or the plugin, one filter. */
+static struct qk_filter *give_filter(bool to_type)
+{
+    d->filters[0] = &d->filter;
+    d->filter = (struct qk_filter){
+        .abi = QK_ABI_HEAD(struct qk_filter), .name = d->text, .incoming = (qk_filter_fn)(uintptr_t)d->text};
+    if (to_type) {
+        d->type.filters = d->filters;
+        d->type.n_filters = 1;
+    } else {
+        d->plugin.filters = d->filters;
+        d->plugin.n_filters = 1;
+    }
+    return &d->filter;
+}
+
+START_TEST(test_descriptor_filters_are_checked)
+{
+    for (int i = 0; i < 2; i++) {
+        bool to_type = i == 0;
+        give_filter(to_type);
+        ck_assert_msg(check() == 0, "%s", refusal.text);
+        give_filter(to_type)->name = NULL;
+        expect(QK_PLUGIN_DAMAGED, "no name or no function");
+        give_filter(to_type)->incoming = NULL;
+        expect(QK_PLUGIN_DAMAGED, "no name or no function");
+        give_filter(to_type)->outgoing = (qk_filter_fn)(uintptr_t)16;
+        expect(QK_PLUGIN_DAMAGED, "no name or no function");
+        give_filter(to_type)->abi.minor = 1;
+        expect(QK_PLUGIN_ABI, "1.1");
+        give_filter(to_type)->abi.size--;
+        expect(QK_PLUGIN_DAMAGED, "a filter can't be read");
+        give_filter(to_type);
+        d->filters[0] = (const struct qk_filter *)(uintptr_t)16;
+        expect(QK_PLUGIN_DAMAGED, "a filter can't be read");
+        *(to_type ? &d->type.n_filters : &d->plugin.n_filters) = QK_FILTERS_MAX + 1;
+        expect(QK_PLUGIN_DAMAGED, "too many");
+        *(to_type ? &d->type.n_filters : &d->plugin.n_filters) = 1;
+        expect(QK_PLUGIN_DAMAGED, "can't be read");
+        /* Of a plugin from before there were filters nobody looks there. */
+        *(to_type ? &d->type.n_filters : &d->plugin.n_filters) = 1;
+        *(to_type ? &d->type.abi.size : &d->plugin.abi.size) =
+            to_type ? offsetof(struct qk_type, filters) : offsetof(struct qk_plugin, filters);
+        ck_assert_msg(check() == 0, "%s", refusal.text);
+        described_init(d);
+    }
+}
+END_TEST
+
 START_TEST(test_descriptor_messages_are_checked)
 {
     d->number.magic = 0;
@@ -385,6 +434,7 @@ int main(void)
     tcase_add_test(tc, test_descriptor_types_are_checked);
     tcase_add_test(tc, test_descriptor_services_are_checked);
     tcase_add_test(tc, test_descriptor_services_have_limits);
+    tcase_add_test(tc, test_descriptor_filters_are_checked);
     tcase_add_test(tc, test_descriptor_messages_are_checked);
     tcase_add_test(tc, test_descriptor_fields_are_checked);
     tcase_add_test(tc, test_descriptor_names_end_and_are_plain);
