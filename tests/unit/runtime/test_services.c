@@ -149,6 +149,10 @@ static int do_steps(qk_turn *t, const char *steps)
             qk_deactivate(t);
         else if (strcmp(step, "yield") == 0)
             rc = qk_yield(t);
+        else if (strcmp(step, "spawn") == 0)
+            rc = qk_spawn(t, types[0].id, qk_ref("kid"));
+        else if (strcmp(step, "stop") == 0)
+            rc = qk_stop_child(t, types[0].id, qk_ref("kid"));
         else
             rc = use(t, step);
     }
@@ -307,6 +311,26 @@ START_TEST(test_services_end_with_a_failed_activation)
     story_is("+desk +pen +note -note");
     harness_finish(&h);
     story_is("!end -pen -desk -two -one");
+}
+END_TEST
+
+START_TEST(test_services_end_when_a_parent_restarts_or_stops)
+{
+    ck_assert_int_eq(do_as(0, "top", "desk spawn"), 0);
+    ck_assert_int_eq(do_as(0, "kid", "pen"), 0);
+    story_is("+one +two +desk +desk +pen");
+    ck_assert_int_eq(do_as(0, "kid", "note panic"), QK_ECRASHED);
+    story_is("+note -note !end -pen -desk");
+    ck_assert_int_eq(do_as(0, "kid", "desk"), 0);
+    story_is("+desk");
+    ck_assert_int_eq(do_as(0, "top", "stop"), 0);
+    story_is("!end -desk");
+    ck_assert_int_eq(do_as(0, "top", "spawn"), 0);
+    ck_assert_int_eq(do_as(0, "kid", "desk"), 0);
+    ck_assert_int_eq(do_as(0, "top", "end"), 0); /* its children first */
+    story_is("+desk !end -desk !end -desk");
+    harness_finish(&h);
+    story_is("-two -one");
 }
 END_TEST
 
@@ -559,6 +583,7 @@ int main(void)
     tcase_add_test(tc, test_services_end_with_the_activation);
     tcase_add_test(tc, test_services_in_hooks);
     tcase_add_test(tc, test_services_end_with_a_failed_activation);
+    tcase_add_test(tc, test_services_end_when_a_parent_restarts_or_stops);
     tcase_add_loop_test(tc, test_services_create_fails_at_each_place, 0, 6);
     tcase_add_loop_test(tc, test_services_create_panics_at_each_place, 0, 6);
     tcase_add_test(tc, test_services_create_uses_what_it_needs_only);
