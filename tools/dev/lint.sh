@@ -40,8 +40,9 @@ lint_headers() {
     local flags header failed=0
     mapfile -t flags < <(PKG_CONFIG_PATH="$deps/$(uname -m)/pkgconfig" \
         pkg-config --cflags libprotobuf-c libevent libconfig yyjson | tr ' ' '\n' | sed 's/^-I/-isystem/; /^$/d')
-    flags+=(-D_GNU_SOURCE -Idaemon -Isdk -Isdk/include -Ibuild-dev/gcc/proto
-        -Ibuild-dev/gcc/sdk/protoc-gen-quark/pb -fsyntax-only -Wall -Wextra -Werror)
+    # The generator's own messages before the header of the same name that authors see.
+    flags+=(-D_GNU_SOURCE -Ibuild-dev/gcc/sdk/protoc-gen-quark/pb -Idaemon -Isdk -Isdk/include -Ibuild-dev/gcc/proto
+        -fsyntax-only -Wall -Wextra -Werror)
     while IFS= read -r -d '' header; do
         # A header of macros alone would leave nothing to compile.
         printf '#include "%s"\ntypedef int lint_nothing;\n' "$header" >"$deps/header.c"
