@@ -2,6 +2,8 @@
 /* Formats log lines and hands them to the sink; without one they go to standard error. */
 #include "base/log.h"
 
+#include <poll.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -53,10 +55,47 @@ size_t qk_log_clean(char *to, size_t size, const char *text)
     return n;
 }
 
+/* ---- standard error */
+
+#define LINE_BYTES  4096 /* what a pipe that has room takes at once */
+#define PATIENCE_MS 50   /* for a reader that is slow; one that has stopped is waited for once */
+
+static atomic_flag writing = ATOMIC_FLAG_INIT;
+static atomic_uint unwritten; /* lines since the last that was */
+
+/* Whether a line can be written without waiting. A terminal that was stopped and a pipe that nobody reads must not hold
+ * up whoever has something to say. */
+static bool takes_lines(void)
+{
+    struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+    int timeout_ms = atomic_load(&unwritten) == 0 ? PATIENCE_MS : 0;
+    return poll(&p, 1, timeout_ms) == 1 && (p.revents & POLLOUT) != 0;
+}
+
 /* One write for each line, so that lines of several threads do not mix. */
+static void write_line(const char *line, size_t size)
+{
+    /* Not a lock: this is also called from the handler of a crash, which may have come in the middle of it. */
+    for (int i = 0; i < 1000 && atomic_flag_test_and_set(&writing); i++)
+        sched_yield();
+    bool takes = takes_lines();
+    unsigned lost = takes ? atomic_exchange(&unwritten, 0) : 0;
+    if (lost != 0) {
+        dprintf(STDERR_FILENO, "%s%u lines are missing here: nobody was reading\n", prefixed ? "<4>" : "", lost);
+        takes = takes_lines();
+    }
+    if (takes) {
+        ssize_t written = write(STDERR_FILENO, line, size);
+        (void)written; /* there is nobody left to tell */
+    } else {
+        atomic_fetch_add(&unwritten, 1);
+    }
+    atomic_flag_clear(&writing);
+}
+
 static void write_plain(enum qk_log_level level, const char *code, const char *text)
 {
-    char line[QK_LOG_TEXT_MAX + 64];
+    char line[LINE_BYTES + 1];
     char clean[QK_LOG_TEXT_MAX];
     char prefix[8] = "";
     if (prefixed)
@@ -64,10 +103,12 @@ static void write_plain(enum qk_log_level level, const char *code, const char *t
     (void)qk_log_clean(clean, sizeof(clean), text);
     int n = snprintf(line, sizeof(line), "%s%s%s%s%s\n", prefix, clean, code != NULL ? " [" : "",
                      code != NULL ? code : "", code != NULL ? "]" : "");
-    if (n > 0) {
-        ssize_t written = write(STDERR_FILENO, line, (size_t)n < sizeof(line) ? (size_t)n : sizeof(line) - 1);
-        (void)written; /* there is nobody left to tell */
+    if (n > LINE_BYTES) {
+        n = LINE_BYTES;
+        line[n - 1] = '\n';
     }
+    if (n > 0)
+        write_line(line, (size_t)n);
 }
 
 void qk_log_write(enum qk_log_level level, const char *code, const struct qk_log_field *fields, const char *format, ...)

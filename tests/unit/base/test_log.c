@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a caller or an actor writes can't pass for a line of the daemon's own. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/log.h"
 
 static const struct {
@@ -39,12 +41,38 @@ START_TEST(test_log_clean_is_bounded)
 }
 END_TEST
 
+/* A pipe that nobody reads: a line that would wait is left out, and counted. */
+START_TEST(test_log_waits_for_no_reader)
+{
+    int ends[2];
+    char bytes[4096];
+    ck_assert_int_eq(pipe(ends), 0);
+    int saved = dup(STDERR_FILENO);
+    ck_assert_int_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    for (int i = 0; i < 200; i++)
+        qk_log_write(QK_LOG_INFO, NULL, NULL, "%0*d", 3000, i);
+    ck_assert_int_eq(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    while (read(ends[0], bytes, sizeof(bytes)) > 0) {
+    }
+    qk_log_write(QK_LOG_INFO, NULL, NULL, "and on");
+    ssize_t n = read(ends[0], bytes, sizeof(bytes) - 1);
+    ck_assert_int_eq(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+    ck_assert_int_gt(n, 0);
+    bytes[n] = '\0';
+    ck_assert_ptr_nonnull(strstr(bytes, " lines are missing here: nobody was reading\nand on\n"));
+    close(saved);
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("log");
     TCase *tc = tcase_create("log");
     tcase_add_loop_test(tc, test_log_clean, 0, sizeof(texts) / sizeof(texts[0]));
     tcase_add_test(tc, test_log_clean_is_bounded);
+    tcase_add_test(tc, test_log_waits_for_no_reader);
     suite_add_tcase(suite, tc);
     SRunner *runner = srunner_create(suite);
     srunner_set_fork_status(runner, CK_NOFORK);
