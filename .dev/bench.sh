@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev bench: what tests/bench measures, built with optimisation.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_bench() {
     cat <<'TEXT'

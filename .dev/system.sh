@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev system: the test of the system service alone.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_system() {
     cat <<'TEXT'

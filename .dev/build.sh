@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev build, and the build folders that the other commands share.
 
-# shellcheck source=tools/dev/setup.sh
-. tools/dev/setup.sh
+# shellcheck source=.dev/setup.sh
+. .dev/setup.sh
 
 help_build() {
     cat <<'TEXT'

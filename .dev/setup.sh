@@ -2,15 +2,15 @@
 # shellcheck shell=bash
 # ./dev setup: Debian's packages that are missing, then the libraries built from source packages.
 
-# shellcheck source=tools/dev/sources.sh
-. tools/dev/sources.sh
+# shellcheck source=.dev/sources.sh
+. .dev/sources.sh
 
 help_setup() {
     cat <<'TEXT'
 usage: ./dev setup [-v]
 
-Installs the Debian packages of tools/dev/packages.txt that this machine lacks, and builds those of
-tools/dev/sources.txt into .deps/. A prepared machine and checkout need neither network nor root.
+Installs the Debian packages of .dev/packages.txt that this machine lacks, and builds those of
+.dev/sources.txt into .deps/. A prepared machine and checkout need neither network nor root.
 TEXT
 }
 
@@ -20,7 +20,7 @@ install_packages() {
     while read -r group package _; do
         case " $* " in *" $group "*) ;; *) continue ;; esac
         [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing+=("$package")
-    done <tools/dev/packages.txt
+    done <.dev/packages.txt
     [ ${#missing[@]} -gt 0 ] || return 0
     say "  missing: ${missing[*]}"
     step 'lists of packages' as_root apt-get update

@@ -97,6 +97,6 @@ build_sources() {
         row=("${row[@]:0:4}" "$arch")
         [ "$(cat "$deps/$arch/${row[0]}.stamp" 2>/dev/null)" = "$(source_key "${row[@]}")" ] ||
             step "${row[0]} from ${row[1]}, for $arch" build_source "${row[@]}"
-    done <tools/dev/sources.txt
+    done <.dev/sources.txt
     exec 8>&-
 }

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev cross: the other processor. Its libraries are unpacked below .deps, so that the machine stays as it is.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_cross() {
     cat <<'TEXT'
@@ -18,7 +18,7 @@ cross_arch=aarch64
 cross_root="${deps:?}/$cross_arch/root"
 
 cross_packages() {
-    awk '$1 == "base" && $2 ~ /^lib.*-dev$|^check$/ && $2 !~ /clang/ { print $2 }' tools/dev/packages.txt
+    awk '$1 == "base" && $2 ~ /^lib.*-dev$|^check$/ && $2 !~ /clang/ { print $2 }' .dev/packages.txt
 }
 
 # Every library of the table, for arm64, with all that they need, unpacked into a folder that is a sysroot.

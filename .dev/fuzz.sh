@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev fuzz: the fuzz targets of tests/fuzz under libFuzzer with the address and undefined-behaviour sanitizers.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_fuzz() {
     cat <<'TEXT'

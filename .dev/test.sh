@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev test: every test over every build, then one line that counts the test programs.
 
-# shellcheck source=tools/dev/system.sh
-. tools/dev/system.sh
+# shellcheck source=.dev/system.sh
+. .dev/system.sh
 
 help_test() {
     cat <<'TEXT'

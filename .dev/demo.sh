@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev demo: builds, then shows a silo at work.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_demo() {
     cat <<'TEXT'

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # ./dev lint: what can be said of the tree without running it.
 
-# shellcheck source=tools/dev/build.sh
-. tools/dev/build.sh
+# shellcheck source=.dev/build.sh
+. .dev/build.sh
 
 help_lint() {
     cat <<'TEXT'
