@@ -59,7 +59,7 @@ WALLS = [
 # Who writes under which licence: an author of actors links nothing of the GPL.
 APACHE = ["daemon/base", "daemon/wire", "daemon/runtime", "sdk"]
 
-TOP_NAMES = {"meson.build", "meson_options.txt", "daemon", "plugins", "proto", "sdk", "tests", "systemd", "docs", "tools",
+TOP_NAMES = {"meson.build", "meson_options.txt", "daemon", "plugins", "proto", "sdk", "tests", "systemd", "docs",
              "README.md", "LICENSES", "dev"}
 LINES_MAX = 800
 FUNCTION_LINES_MAX = 70
