@@ -260,7 +260,7 @@ struct qk_plugin {
     const uint8_t *schema; /**< serialised google.protobuf.FileDescriptorSet, imports included */
     uint64_t schema_len;
     const struct qk_service *const *services; /**< ends with NULL. NULL: none */
-    const struct qk_filter *const *filters; /**< of all turns and calls of the silo, the outermost first */
+    const struct qk_filter *const *filters;   /**< of all turns and calls of the silo, the outermost first */
     uint64_t n_filters;
 };
 
