@@ -2,6 +2,7 @@
 /* One run of the generator: reads the request, has the model built and checked, and writes what was made of it. */
 #include "gen.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ void *gen_alloc(struct gen *g, size_t size)
 
 char *gen_format(struct gen *g, const char *format, ...)
 {
+    assert(format != NULL);
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
