@@ -182,7 +182,7 @@ void drive_configure(struct qk_runtime_config *config)
     uint64_t random = world_mix(world.plan.seed, 17);
     qk_runtime_config_init(config);
     config->workers = world.plan.workers;
-    config->default_timeout_ms = world.plan.patient ? 5000 : 60;
+    config->default_timeout_ms = world.plan.patient ? 2000 : 60;
     config->budget = 1 + world_below(&random, 8);
     config->seed = random;
     config->activations_max = world.plan.activations_max;
