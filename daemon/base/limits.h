@@ -47,7 +47,7 @@
 #define QK_CLIENT_CALLS_MAX  65536      /* calls of one connection in flight */
 #define QK_CLIENT_INPUT_MAX  (8 << 20)  /* bytes of one connection that wait to be parsed */
 #define QK_CLIENT_OUTPUT_MAX (16 << 20) /* bytes of unread replies at which a connection is not read any further */
-#define QK_CLIENT_UNREAD_MAX (64 << 20) /* bytes of unread replies at which it is cut off */
+#define QK_CLIENT_UNREAD_MAX (32 << 20) /* bytes of unread replies at which it is cut off */
 
 /* Configuration. */
 #define QK_CONFIG_FILES_MAX 256
