@@ -332,13 +332,10 @@ static enum qk_next restart_root(struct qk_worker *w, struct qk_act *act, struct
 }
 
 /* A child's failure that was not answered for has become its own. */
-static void fail_for_child(struct qk_worker *w, struct qk_act *act, struct qk_extras *x)
+static void fail_for_child(struct qk_worker *w, struct qk_act *act)
 {
-    qk_spin_lock(&w->rt->super_lock);
-    char *text = x->child_text;
-    int status = x->child_status;
-    x->child_text = NULL;
-    qk_spin_unlock(&w->rt->super_lock);
+    int status;
+    char *text = qk_super_take_failure(w, act, &status);
     qk_ending_fail(w, act, QK_FAILURE_ESCALATED, status < 0 ? status : QK_ECRASHED, text != NULL ? text : "");
     free(text);
 }
@@ -370,7 +367,7 @@ static enum qk_next step_live(struct qk_worker *w, struct qk_act *act, struct qk
         return begin_end(w, act, QK_GOAL_END, QK_DEACTIVATE_SHUTDOWN);
     if (takes(x, QK_ORDER_FAIL)) {
         x->todo &= ~(uint32_t)QK_ORDER_RESTART;
-        fail_for_child(w, act, x);
+        fail_for_child(w, act);
         return QK_AGAIN;
     }
     if (takes(x, QK_ORDER_RESTART)) {
@@ -394,10 +391,11 @@ static enum qk_next step_failed(struct qk_worker *w, struct qk_act *act, struct 
     if (resume) {
         x->failures--; /* what is bounded is restarts */
         qk_act_move(act, QK_PHASE_LIVE);
+        qk_super_resumed(w, act);
         qk_chain_undefer(act);
         return QK_AGAIN;
     }
-    x->todo = 0;
+    x->todo &= QK_ORDER_FAIL; /* should it go on, that comes next */
     if (!x->asked && qk_super_has_parent(w, act)) {
         x->asked = true;
         if (!qk_super_ask(w, act))

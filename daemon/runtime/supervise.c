@@ -164,8 +164,9 @@ bool qk_super_would_wait(struct qk_worker *w, const struct qk_act *act, const st
 /* Makes the failure of a child its parent's. Under the lock. */
 static void escalate(struct qk_worker *w, const struct qk_act *child)
 {
-    const struct qk_extras *c = extras_of(child);
+    struct qk_extras *c = extras_of(child);
     struct qk_extras *p = extras_of(c->parent);
+    c->escalated = true;
     size_t size = strlen(child->type->desc->name) + child->key_len + (c->text != NULL ? strlen(c->text) : 0) + 4;
     free(p->child_text);
     p->child_text = malloc(size);
@@ -235,7 +236,7 @@ bool qk_super_ask(struct qk_worker *w, struct qk_act *act)
     lock(w);
     uint64_t serial = ++w->rt->super_serial;
     x->serial = serial;
-    x->answered = false;
+    x->answered = x->escalated = x->shared = false;
     bool hook = x->parent != NULL && x->parent->type->desc->on_child_failure != NULL;
     if (x->parent != NULL && !hook)
         answer(w, act, QK_DIRECTIVE_DEFAULT);
@@ -263,8 +264,35 @@ void qk_super_settled(struct qk_worker *w, struct qk_act *act)
     char *text = x->child_text;
     x->child_text = NULL;
     x->answered = true;
+    x->escalated = x->shared = false;
     unlock(w);
     free(text);
+}
+
+char *qk_super_take_failure(struct qk_worker *w, struct qk_act *act, int *ret_status)
+{
+    struct qk_extras *x = extras_of(act);
+    lock(w);
+    char *text = x->child_text;
+    *ret_status = x->child_status;
+    x->child_text = NULL;
+    for (struct qk_act *c = x->first; c != NULL; c = extras_of(c)->next) {
+        extras_of(c)->shared = extras_of(c)->shared || extras_of(c)->escalated;
+        extras_of(c)->escalated = false;
+    }
+    unlock(w);
+    return text;
+}
+
+void qk_super_resumed(struct qk_worker *w, struct qk_act *act)
+{
+    lock(w);
+    for (struct qk_act *c = extras_of(act)->first; c != NULL; c = extras_of(c)->next) {
+        if (extras_of(c)->shared)
+            qk_super_order(w, c, QK_ORDER_RESUME);
+        extras_of(c)->shared = false;
+    }
+    unlock(w);
 }
 
 /* The failed child that a notice is about. Under the lock. */
@@ -295,6 +323,17 @@ void qk_super_end_notice(struct qk_worker *w, struct qk_act *act, const struct q
     struct qk_act *child = asking(act, msg->notice->serial);
     if (child != NULL)
         answer(w, child, directive);
+    unlock(w);
+}
+
+void qk_super_spoil_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg)
+{
+    if (msg->notice->serial == 0)
+        return;
+    lock(w);
+    struct qk_act *child = asking(act, msg->notice->serial);
+    if (child != NULL)
+        extras_of(child)->answered = extras_of(child)->shared = true;
     unlock(w);
 }
 

@@ -43,6 +43,8 @@ struct qk_extras {
     /* Under the runtime's super_lock. */
     bool answered;
     bool exhausted; /* it may not begin anew any more */
+    bool escalated; /* its failure is to become its parent's */
+    bool shared;    /* its failure has become its parent's, whose answer is for both */
     bool gone;      /* it has ended, and is not linked any more */
     bool told;      /* that the silo stops; under the lock of its shard */
     uint64_t serial;
@@ -116,6 +118,16 @@ void qk_super_settled(struct qk_worker *w, struct qk_act *act);
 /* Whether a notice still matters; and what became of its turn. On the worker that holds `act`. */
 bool qk_super_begin_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg);
 void qk_super_end_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg, int directive);
+
+/* Its turn failed: the failure of the activation, which follows, is the child's too. */
+void qk_super_spoil_notice(struct qk_worker *w, struct qk_act *act, const struct qk_msg *msg);
+
+/* The failures that children have escalated become the activation's: the text and the status of the last one, which
+ * the caller frees. */
+char *qk_super_take_failure(struct qk_worker *w, struct qk_act *act, int *ret_status);
+
+/* The activation goes on after a failure: so do the children that share it. */
+void qk_super_resumed(struct qk_worker *w, struct qk_act *act);
 
 /* Whether a message is part of a chain in which an activation waits that `act` waits for, or that waits for it. */
 bool qk_super_would_wait(struct qk_worker *w, const struct qk_act *act, const struct qk_msg *msg);

@@ -505,10 +505,12 @@ static enum qk_next after_hook(struct qk_worker *w, struct qk_fiber *fiber)
             qk_runtime_log(w->rt, QK_LOG_ERROR, act, 0, "on_deactivate has failed: %s", text);
         return qk_ending_finish(w, act);
     }
-    if (unwound)
+    if (unwound) {
+        qk_super_spoil_notice(w, act, msg);
         qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, text);
-    else
+    } else {
         qk_super_end_notice(w, act, msg, status);
+    }
     act->done++;
     qk_msg_destroy(w, msg);
     return QK_GO_ON;

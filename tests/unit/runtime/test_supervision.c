@@ -373,6 +373,57 @@ START_TEST(test_supervision_parent_that_fails_while_it_answers)
 }
 END_TEST
 
+START_TEST(test_supervision_parent_that_goes_on_after_its_answer_failed)
+{
+    ck_assert_int_eq(family_do("one/g", "spawn one/p;call one/p spawn plain/a"), 0);
+    ck_assert_int_eq(family_do("plain/a", "add 5"), 0);
+    family_story();
+    family_plan.bad_answers = 1;
+    family_plan.answer = QK_RESUME;
+    ck_assert_int_eq(family_do("plain/a", "panic x"), QK_ECRASHED);
+    story_is("p: plain/a panic 1: x\ng: one/p panic 1: no answer");
+    ck_assert_int_eq(family_do("plain/a", "get"), 0);
+    ck_assert_str_eq(family_text, "5");
+}
+END_TEST
+
+/* Wears out the restarts of plain/a, so that its next failure escalates to plain/p, a child of one/g. */
+static void wear_out(void)
+{
+    ck_assert_int_eq(family_do("one/g", "spawn plain/p;call plain/p spawn plain/a"), 0);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(family_do("plain/a", "panic x"), QK_ECRASHED);
+        harness_advance(&h, 1000);
+    }
+    ck_assert_int_eq(family_do("plain/a", "add 5"), 0);
+    family_story();
+    family_plan.answer = QK_RESUME;
+}
+
+START_TEST(test_supervision_parent_that_goes_on_after_an_escalation)
+{
+    wear_out();
+    ck_assert_int_eq(family_do("plain/a", "panic y"), QK_ECRASHED);
+    story_is("g: plain/p escalated 1: plain/a: y");
+    ck_assert_int_eq(family_do("plain/a", "get"), 0);
+    ck_assert_str_eq(family_text, "5");
+}
+END_TEST
+
+START_TEST(test_supervision_escalation_to_one_that_has_failed_itself)
+{
+    wear_out();
+    family_start("plain/p", "yield;yield;yield;panic q", 1);
+    family_start("plain/a", "panic y", 2);
+    harness_run(&h);
+    ck_assert_int_eq(family_reply(2), QK_ECRASHED);
+    ck_assert_int_eq(family_reply(1), QK_ECRASHED);
+    story_is("g: plain/p panic 1: q\ng: plain/p escalated 1: plain/a: y");
+    ck_assert_int_eq(family_do("plain/a", "get"), 0);
+    ck_assert_str_eq(family_text, "5");
+}
+END_TEST
+
 START_TEST(test_supervision_parent_that_calls_its_failed_child)
 {
     ck_assert_int_eq(family_do("one/p", "spawn plain/a"), 0);
@@ -587,6 +638,9 @@ int main(void)
     tcase_add_test(t, test_supervision_child_that_can_not_be_activated);
     tcase_add_test(t, test_supervision_parent_that_spawns_in_on_activate);
     tcase_add_test(t, test_supervision_parent_that_fails_while_it_answers);
+    tcase_add_test(t, test_supervision_parent_that_goes_on_after_its_answer_failed);
+    tcase_add_test(t, test_supervision_parent_that_goes_on_after_an_escalation);
+    tcase_add_test(t, test_supervision_escalation_to_one_that_has_failed_itself);
     tcase_add_test(t, test_supervision_parent_that_calls_its_failed_child);
     tcase_add_test(t, test_supervision_child_that_calls_its_ending_parent);
     tcase_add_test(t, test_supervision_parent_with_children_is_not_collected);
