@@ -23,6 +23,7 @@ ARROWS = {
     "daemon/store": ["daemon/base"],
     "daemon/plugin": ["daemon/base", "daemon/wire", "daemon/runtime"],
     "daemon/gateway": ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime/port.h"],
+    "daemon/host": ["daemon/base"],
     "daemon/silo": LIBRARIES,
     "daemon/main": LIBRARIES + ["daemon/silo"],
     "daemon/ctl": ["daemon/base", "daemon/wire", "sdk/client", "sdk/schema"],
@@ -43,6 +44,7 @@ WALLS = [
     (r"dlfcn\.h$", ["daemon/plugin", "tests"]),
     (r"yyjson\.h$", ["sdk/schema", "daemon/ctl", "tests"]),
     (r"systemd/", ["daemon/main", "tests"]),
+    (r"seccomp\.h$|linux/(landlock|seccomp|filter|audit)\.h$", ["daemon/host", "tests"]),
     (r"libsmartcols/|(n?curses|term)\.h$", ["daemon/ctl"]),
     (r"sys/inotify\.h$", ["daemon/plugin", "daemon/silo", "daemon/main"]),
     (r"check\.h$", ["tests", "sdk/template", "plugins"]),
@@ -50,14 +52,14 @@ WALLS = [
     (r"sys/(socket|un|epoll|timerfd)\.h$",
      ["daemon/loop", "daemon/gateway", "daemon/main", "daemon/ctl", "sdk/client", "plugins", "tests"]),
     (r"(sys/)?(time|fcntl|poll)\.h$",
-     ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk",
-      "plugins", "tests"]),
+     ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/host", "daemon/ctl",
+      "sdk", "plugins", "tests"]),
     (r".*\.pb-c\.h$",
      ["daemon/wire", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk", "plugins", "tests"]),
 ]
 
 # Who writes under which licence: an author of actors links nothing of the GPL.
-APACHE = ["daemon/base", "daemon/wire", "daemon/runtime", "sdk"]
+APACHE = ["daemon/base", "daemon/wire", "daemon/runtime", "daemon/host", "sdk"]
 
 TOP_NAMES = {"meson.build", "meson_options.txt", "daemon", "plugins", "proto", "sdk", "tests", "systemd", "docs",
              "README.md", "LICENSES", "dev"}
