@@ -277,11 +277,14 @@ static int64_t deadline_for(const struct qk_turn_state *t, const struct qk_metho
     return deadline < t->deadline_ns ? deadline : t->deadline_ns;
 }
 
-/* A turn of an activation that has failed meanwhile ends where it would go back to its author's code. */
+/* A turn that has taken too long, or whose activation has failed meanwhile, ends where it would go back to its author's
+ * code. */
 static int leave(struct qk_turn_state *t, int rc)
 {
     if (qk_unlikely(t->doomed))
-        qk_turn_unwind(t, "another turn of the activation has failed");
+        qk_turn_unwind(t, 0, QK_ECRASHED, "another turn of the activation has failed");
+    if (qk_unlikely(t->limit_ms != 0) && qk_limit_has_passed(t))
+        qk_limit_unwind(t);
     return rc;
 }
 
@@ -582,7 +585,8 @@ static int host_cancelled(qk_turn *turn)
     if (msg != NULL && msg->kind == QK_MSG_CALL &&
         atomic_load_explicit(&((struct qk_msg *)msg)->life, memory_order_relaxed) == QK_LIFE_ABANDONED)
         t->cancelled = true;
-    return t->cancelled || config->now_ns(config->clock_arg) >= t->deadline_ns;
+    return t->cancelled || config->now_ns(config->clock_arg) >= t->deadline_ns ||
+           (t->limit_ms != 0 && qk_limit_has_passed(t));
 }
 
 static int host_timer_start(qk_turn *turn, const struct qk_method *m, int64_t due_ms, int64_t period_ms, uint32_t flags,
@@ -658,7 +662,7 @@ static void host_vpanic(qk_turn *turn, const char *format, va_list args)
     char *text = qk_arena_alloc(&t->arena, QK_ERROR_TEXT_MAX + 1);
     if (text != NULL)
         vsnprintf(text, QK_ERROR_TEXT_MAX + 1, format, args);
-    qk_turn_unwind(t, text != NULL ? text : "");
+    qk_turn_unwind(t, QK_FAILURE_PANIC, QK_ECRASHED, text != NULL ? text : "");
 }
 
 static int host_spawn(qk_turn *turn, uint64_t type_id, struct qk_ref child)

@@ -49,6 +49,7 @@ enum qk_deadline_kind {
     QK_DEADLINE_ROOM,     /* in a qk_waiter */
     QK_DEADLINE_TICK,     /* in a qk_ticker */
     QK_DEADLINE_WAKE,     /* in a qk_wake */
+    QK_DEADLINE_LIMIT,    /* in a qk_turn_state */
 };
 
 /* ---- messages (msg.c) */
@@ -339,6 +340,10 @@ struct qk_turn_state {
     int64_t deadline_ns;
     int64_t waits_ns;   /* since when it has waited for what it waits for */
     int64_t started_ns; /* 0: not timed */
+    int64_t limit_ns;   /* when it will have taken too long; of limit_ms, where that is not 0 */
+    struct qk_deadline limit;
+    uint32_t limit_ms;
+    uint32_t failure; /* enum qk_failure_kind that the turn is for its activation; 0: none, or that of another turn */
     uint64_t request_id;
     ProtobufCMessage *request;
     ProtobufCMessage *reply;
@@ -420,8 +425,9 @@ void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber);
 /* Suspends the fiber that runs; returns once qk_worker_ready() was called for it. On the fiber. */
 void qk_turn_suspend(struct qk_fiber *fiber);
 
-/* Ends the turn that runs with QK_ECRASHED and a text, and leaves its stack for good. On the fiber. */
-void qk_turn_unwind(struct qk_turn_state *t, const char *text) __attribute__((noreturn));
+/* Ends the turn that runs with a status and a text, and leaves its stack for good; `failure` is enum qk_failure_kind,
+ * or 0 where the activation has failed already. On the fiber. */
+void qk_turn_unwind(struct qk_turn_state *t, uint32_t failure, int status, const char *text) __attribute__((noreturn));
 
 /* Has the suspended turns of an activation end where they would go on. On their worker. */
 void qk_turn_doom_all(struct qk_worker *w, const struct qk_act *act);
@@ -480,6 +486,22 @@ void qk_load_look(struct qk_worker *w);
 
 /* Whether a frame would wait in the mailbox past its deadline; else counts it among those that wait. */
 bool qk_load_is_hopeless(struct qk_worker *w, struct qk_msg *msg, const struct qk_act *act);
+
+/* ---- turns that take too long (limit.c) */
+
+/* What runs from now on may take so long; 0: however long it takes. On the fiber. */
+void qk_limit_begin(struct qk_turn_state *t, uint32_t limit_ms);
+
+/* The turn is about to be suspended: its wait ends when the limit passes. On the fiber; of a turn that has a limit. */
+void qk_limit_watch(struct qk_turn_state *t);
+void qk_limit_due(struct qk_worker *w, struct qk_deadline *deadline);
+bool qk_limit_has_passed(const struct qk_turn_state *t);
+
+/* Ends a turn that has taken too long; on the fiber, where it would go back to its author's code. */
+void qk_limit_unwind(struct qk_turn_state *t) __attribute__((noreturn));
+
+/* The turn is over: fails it if that took too long. On the worker's stack; of a turn that has a limit. */
+void qk_limit_end(struct qk_turn_state *t);
 
 /* ---- cancelling (cancel.c) */
 

@@ -23,6 +23,7 @@ static void run_handler(struct qk_turn_state *t)
     void *self = type->state != NULL ? t->act->body : NULL;
     switch (t->what) {
     case QK_TURN_MESSAGE:
+        qk_limit_begin(t, t->method->limit_ms);
         if (qk_likely(!qk_filters_any(t)) || !qk_filters_incoming(t))
             t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
         break;
@@ -33,14 +34,17 @@ static void run_handler(struct qk_turn_state *t)
             t->loading = true;
             t->fail_text = t->error_text;
         } else if (type->on_activate != NULL) {
+            qk_limit_begin(t, type->limit_ms);
             t->status = type->on_activate(&t->pub, self);
         }
         break;
     case QK_TURN_DEACTIVATE:
+        qk_limit_begin(t, type->limit_ms);
         type->on_deactivate(&t->pub, self, (enum qk_deactivate_reason)t->act->ending);
         t->status = 0;
         break;
     case QK_TURN_NOTICE:
+        qk_limit_begin(t, type->limit_ms);
         t->status = 0;
         if (t->msg->notice->serial != 0)
             t->status = type->on_child_failure(&t->pub, self, &t->msg->notice->failure);
@@ -118,6 +122,8 @@ void qk_fiber_pool_finish(struct qk_worker *w)
 void qk_turn_suspend(struct qk_fiber *fiber)
 {
     struct qk_worker *w = fiber->turn.worker;
+    if (qk_unlikely(fiber->turn.limit_ms != 0))
+        qk_limit_watch(&fiber->turn);
     fiber->suspended = true;
     fiber->turn.suspended_once = true;
     fiber->susp_prev = NULL;
@@ -143,10 +149,11 @@ static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
 
 /* ---- leaving a stack for good */
 
-void qk_turn_unwind(struct qk_turn_state *t, const char *text)
+void qk_turn_unwind(struct qk_turn_state *t, uint32_t failure, int status, const char *text)
 {
     qk_services_unlock(t);
-    t->status = t->fail_status = QK_ECRASHED;
+    t->failure = failure;
+    t->status = t->fail_status = status;
     t->fail_text = text;
     t->unwound = true;
     t->fiber->finished = true;
@@ -367,6 +374,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->caller_text = NULL;
     t->suspended_once = t->watched = t->cancelled = false;
     t->doomed = t->unwound = t->loading = false;
+    t->limit_ms = t->failure = 0;
     t->chain = msg != NULL ? msg->chain : NULL;
     t->chain_len = msg != NULL ? msg->chain_len : 0;
     t->baggage = msg != NULL ? msg->baggage : NULL;
@@ -472,13 +480,15 @@ static void after_message(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_turn_state *t = &fiber->turn;
     struct qk_act *act = t->act;
+    if (qk_unlikely(t->limit_ms != 0))
+        qk_limit_end(t);
     count_turn(w, t);
     if (qk_unlikely(t->pendings != NULL))
         qk_call_abandon_all(t);
     if (qk_unlikely(act->type->interleaves))
         qk_chain_leave(act, t->method);
-    if (qk_unlikely(t->unwound) && !t->doomed)
-        qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, t->fail_text);
+    if (qk_unlikely(t->failure != 0))
+        qk_ending_fail(w, act, (enum qk_failure_kind)t->failure, t->status, t->fail_text);
     if (qk_unlikely(t->recorded))
         qk_recorder_end(w, t->baggage, t->status);
     finish_reply(w, t);
@@ -494,20 +504,23 @@ static enum qk_next after_hook(struct qk_worker *w, struct qk_fiber *fiber)
     struct qk_msg *msg = t->msg;
     enum qk_turn_what what = t->what;
     char text[QK_ERROR_TEXT_MAX + 1];
+    if (qk_unlikely(t->limit_ms != 0))
+        qk_limit_end(t);
     int status = t->status;
-    bool unwound = t->unwound, loading = t->loading;
+    enum qk_failure_kind failure = (enum qk_failure_kind)t->failure;
+    bool loading = t->loading;
     copy_text(t, text);
     end_turn(w, fiber);
     if (what == QK_TURN_ACTIVATE)
         return qk_ending_activated(w, act, status, text, loading);
     if (what == QK_TURN_DEACTIVATE) {
-        if (unwound)
+        if (failure != 0)
             qk_runtime_log(w->rt, QK_LOG_ERROR, act, 0, "on_deactivate has failed: %s", text);
         return qk_ending_finish(w, act);
     }
-    if (unwound) {
+    if (failure != 0) {
         qk_super_spoil_notice(w, act, msg);
-        qk_ending_fail(w, act, QK_FAILURE_PANIC, QK_ECRASHED, text);
+        qk_ending_fail(w, act, failure, status, text);
     } else {
         qk_super_end_notice(w, act, msg, status);
     }

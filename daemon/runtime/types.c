@@ -165,7 +165,8 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
                                                  .flat_request = qk_message_is_flat(m->request),
                                                  .flat_reply = qk_message_is_flat(m->reply),
                                                  .interleave = interleave_of(d, m),
-                                                 .index = (uint16_t)i};
+                                                 .index = (uint16_t)i,
+                                                 .limit_ms = m->limit_ms != 0 ? m->limit_ms : d->limit_ms};
         type->interleaves = type->interleaves || type->methods[i].interleave != 0;
     }
     *ret_type = type;

@@ -26,6 +26,7 @@ struct qk_rt_method {
     uint8_t interleave;       /* enum qk_interleave */
     _Atomic uint32_t mean_ns; /* that a turn holds its thread, until it is suspended; 0: less than QK_SLOW_NS */
     uint16_t index;
+    uint32_t limit_ms; /* its own or its type's; 0: none */
 };
 
 struct qk_rt_type {

@@ -230,6 +230,8 @@ static void fire_timers(struct qk_worker *w)
             qk_timers_due(w, deadline);
         else if (deadline->kind == QK_DEADLINE_WAKE)
             qk_ending_woken(w, deadline);
+        else if (deadline->kind == QK_DEADLINE_LIMIT)
+            qk_limit_due(w, deadline);
         else
             qk_call_expired(w, deadline);
     }

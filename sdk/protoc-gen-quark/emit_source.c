@@ -82,13 +82,15 @@ static void put_methods(struct gen *g, const struct gen_type *t, FILE *out)
                 "        .id = %" PRIu32 "u,\n"
                 "        .flags = %s,\n"
                 "        .deadline_ms = %" PRIu32 "u,\n"
+                "        .limit_ms = %" PRIu32 "u,\n"
                 "        .type_id = UINT64_C(0x%016" PRIx64 "),\n"
                 "        .name = \"%s\",\n"
                 "        .request = &%s,\n"
                 "        .reply = &%s,\n"
                 "        .handler = %s,\n"
                 "    },\n",
-                m->id, gen_method_flags(g, m), m->deadline_ms, t->id, m->pb->name, m->request->c_desc, m->reply->c_desc,
+                m->id, gen_method_flags(g, m), m->deadline_ms, m->limit_ms, t->id, m->pb->name, m->request->c_desc,
+                m->reply->c_desc,
                 g->params.plugin != NULL ? gen_format(g, "%s_%s_entry", t->prefix, m->snake) : "NULL");
     }
     if (t->n_methods == 0)
@@ -111,12 +113,13 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
             "    .idle_ms = %" PRIu32 "u,\n"
             "    .placement = %s,\n"
             "    .flags = %s,\n"
+            "    .limit_ms = %" PRIu32 "u,\n"
             "    .on_activate = %s,\n"
             "    .on_deactivate = %s,\n"
             "    .store = %s,\n",
             t->prefix, t->id, t->name, t->service, t->state != NULL ? gen_format(g, "&%s", t->state->c_desc) : "NULL",
             t->prefix, t->n_methods, t->mailbox, t->idle_ms, gen_placement_word(t->placement), gen_type_flags(g, t),
-            t->on_activate ? gen_format(g, "%s_activate_entry", t->prefix) : "NULL",
+            t->limit_ms, t->on_activate ? gen_format(g, "%s_activate_entry", t->prefix) : "NULL",
             t->on_deactivate ? gen_format(g, "%s_deactivate_entry", t->prefix) : "NULL",
             t->store != NULL ? gen_format(g, "\"%s\"", t->store) : "NULL");
     fprintf(out,

@@ -84,6 +84,7 @@ struct gen_method {
     bool read_only;
     uint32_t reentrancy; /* 0, QK_METHOD_INTERLEAVE_CHAIN or QK_METHOD_INTERLEAVE_ALWAYS */
     uint32_t deadline_ms;
+    uint32_t limit_ms;
     const struct gen_message *request;
     const struct gen_message *reply;
     uint32_t index; /* place in the table, by id */
@@ -102,6 +103,7 @@ struct gen_type {
     uint32_t placement;
     uint32_t mailbox;
     uint32_t idle_ms;
+    uint32_t limit_ms;
     bool on_activate;
     bool on_deactivate;
     const char *store; /* NULL: the state is not stored */

@@ -201,6 +201,7 @@ void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions
     struct gen_mistake m;
     t->mailbox = o->mailbox;
     t->idle_ms = o->idle_ms;
+    t->limit_ms = o->limit_ms;
     t->on_activate = o->on_activate;
     t->on_deactivate = o->on_deactivate;
     t->lazy_state = o->lazy_state;
@@ -233,6 +234,7 @@ void gen_traits_set_method(struct gen *g, struct gen_method *m, const Quark__Met
     m->one_way = o->one_way;
     m->read_only = o->read_only;
     m->deadline_ms = o->deadline_ms;
+    m->limit_ms = o->limit_ms;
     if (!is_set(o->reentrancy))
         return;
     struct gen_path path = gen_option_path(&m->path, IN_METHOD_OPTIONS, EXT_METHOD, METHOD_REENTRANCY);

@@ -48,7 +48,7 @@ static void print_descriptors(void)
     MEMBER(struct qk_type, idle_ms);
     MEMBER(struct qk_type, placement);
     MEMBER(struct qk_type, flags);
-    MEMBER(struct qk_type, reserved);
+    MEMBER(struct qk_type, limit_ms);
     MEMBER(struct qk_type, on_activate);
     MEMBER(struct qk_type, on_deactivate);
     MEMBER(struct qk_type, store);
@@ -80,7 +80,7 @@ static void print_descriptors(void)
     MEMBER(struct qk_method, id);
     MEMBER(struct qk_method, flags);
     MEMBER(struct qk_method, deadline_ms);
-    MEMBER(struct qk_method, reserved);
+    MEMBER(struct qk_method, limit_ms);
     MEMBER(struct qk_method, type_id);
     MEMBER(struct qk_method, name);
     MEMBER(struct qk_method, request);

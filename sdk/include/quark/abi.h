@@ -107,6 +107,7 @@ enum qk_failure_kind {
     QK_FAILURE_PANIC = 1,     /**< qk_panic() */
     QK_FAILURE_ACTIVATE = 2,  /**< on_activate failed, or its state could not be loaded */
     QK_FAILURE_ESCALATED = 3, /**< a child of its own did, and it could not or would not answer */
+    QK_FAILURE_TIMEOUT = 4,   /**< a turn took longer than its method or type allows */
 };
 
 /** Of an actor that failed. Valid until the hook returns. */
@@ -116,7 +117,7 @@ struct qk_failure {
     const char *type; /**< its name */
     struct qk_ref ref;
     uint32_t kind;     /**< enum qk_failure_kind */
-    int32_t status;    /**< QK_ECRASHED, or what on_activate returned */
+    int32_t status;    /**< QK_ECRASHED, QK_ETIMEDOUT (limit_ms), or what on_activate returned */
     uint32_t failures; /**< of it within the window of its type, this one included */
     uint32_t reserved;
     const char *text; /**< why */
@@ -162,9 +163,9 @@ struct qk_method {
     uint32_t id;          /**< FNV-1a (32 bits) of the name, or the number the author chose */
     uint32_t flags;       /**< enum qk_method_flags */
     uint32_t deadline_ms; /**< default for calls to it; 0: the caller's or the silo's default */
-    uint32_t reserved;
-    uint64_t type_id; /**< the type it belongs to */
-    const char *name; /**< as in the .proto */
+    uint32_t limit_ms;    /**< a turn that takes longer has failed; 0: what the type says */
+    uint64_t type_id;     /**< the type it belongs to */
+    const char *name;     /**< as in the .proto */
     const ProtobufCMessageDescriptor *request;
     const ProtobufCMessageDescriptor *reply;
     qk_handler_fn handler; /**< NULL in a plugin that only calls the type */
@@ -213,7 +214,7 @@ struct qk_type {
     uint32_t idle_ms;     /**< age at which an unused activation ends; 0: the silo's default */
     uint32_t placement;   /**< enum qk_placement */
     uint32_t flags;       /**< enum qk_type_flags */
-    uint32_t reserved;
+    uint32_t limit_ms;    /**< turns and hooks that take longer have failed; 0: however long they take */
     int (*on_activate)(qk_turn *t, void *self); /**< NULL: none; less than 0 fails the call that activates */
     void (*on_deactivate)(qk_turn *t, void *self, enum qk_deactivate_reason reason); /**< NULL: none */
     const char *store; /**< name of the provider that keeps the state; NULL: it is not stored */

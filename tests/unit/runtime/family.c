@@ -10,10 +10,10 @@
 #include "base/fnv.h"
 #include "rt.pb-c.h"
 
-enum { PLAIN, ONE, ALL, REST, ALL_PLAIN, REST_PLAIN, OPEN, KEPT, LOADED, BRIEF, N_TYPES };
+enum { PLAIN, ONE, ALL, REST, ALL_PLAIN, REST_PLAIN, OPEN, KEPT, LOADED, BRIEF, HASTY, HASTY_OPEN, N_TYPES };
 
-static const char *const names[N_TYPES] = {"plain",      "one",  "all",  "rest",   "all_plain",
-                                           "rest_plain", "open", "kept", "loaded", "brief"};
+static const char *const names[N_TYPES] = {"plain", "one",  "all",    "rest",  "all_plain", "rest_plain",
+                                           "open",  "kept", "loaded", "brief", "hasty",     "hasty_open"};
 static struct qk_method methods[N_TYPES];
 static struct qk_type types[N_TYPES];
 static const struct qk_type *type_list[N_TYPES];
@@ -47,6 +47,11 @@ const char *family_story(void)
 }
 
 /* ---- steps */
+
+static void spend(void *arg)
+{
+    harness->now_ns += strtol(arg, NULL, 10) * INT64_C(1000000);
+}
 
 /* Takes "type/key" off the front of `at`; the rest follows a space. */
 static int address(char *at, const char **ret_key, char **ret_rest)
@@ -110,6 +115,12 @@ static int step(qk_turn *t, Rt__State *s, char *verb, Rt__Text *rep)
     }
     if (strcmp(verb, "yield") == 0)
         return qk_yield(t);
+    if (strcmp(verb, "spend") == 0)
+        return spend(rest), 0;
+    if (strcmp(verb, "offload") == 0)
+        return qk_offload(t, spend, rest);
+    if (strcmp(verb, "cancelled") == 0)
+        return tell("cancelled %d", qk_cancelled(t)), 0;
     if (strcmp(verb, "save") == 0)
         return qk_state(t, QK_STATE_SAVE);
     if (strcmp(verb, "quit") == 0)
@@ -192,6 +203,10 @@ static void on_deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reas
     static const char *const why[] = {"", "idle", "requested", "shutdown", "stopped", "restart", "failed"};
     (void)self;
     tell("-%s %s", qk_self(t).key, why[reason]);
+    if (family_plan.slow_ends > 0) {
+        family_plan.slow_ends--;
+        harness->now_ns += INT64_C(1000000000);
+    }
     if (family_plan.bad_deactivations > 0) {
         family_plan.bad_deactivations--;
         qk_panic(t, "at the end");
@@ -200,7 +215,7 @@ static void on_deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reas
 
 static int on_child_failure(qk_turn *t, void *self, const struct qk_failure *f)
 {
-    static const char *const kinds[] = {"", "panic", "activate", "escalated"};
+    static const char *const kinds[] = {"", "panic", "activate", "escalated", "timeout"};
     Rt__Text rep = RT__TEXT__INIT;
     tell("%s: %s/%s %s %u: %s", qk_self(t).key, f->type, f->ref.key, kinds[f->kind], f->failures, f->text);
     if (family_plan.in_failure != NULL)
@@ -226,13 +241,13 @@ static void build(void)
 {
     for (int i = 0; i < N_TYPES; i++) {
         methods[i] = (struct qk_method){.id = qk_fnv32("Do"),
-                                        .flags = i == OPEN ? QK_METHOD_INTERLEAVE_ALWAYS : 0,
+                                        .flags = i == OPEN || i == HASTY_OPEN ? QK_METHOD_INTERLEAVE_ALWAYS : 0,
                                         .type_id = qk_fnv64(names[i]),
                                         .name = "Do",
                                         .request = &rt__text__descriptor,
                                         .reply = &rt__text__descriptor,
                                         .handler = on_do};
-        bool plain = i == PLAIN || i >= ALL_PLAIN;
+        bool plain = i == PLAIN || (i >= ALL_PLAIN && i < HASTY);
         types[i] = (struct qk_type){.abi = QK_ABI_HEAD(struct qk_type),
                                     .id = methods[i].type_id,
                                     .name = names[i],
@@ -240,6 +255,7 @@ static void build(void)
                                     .state = &rt__state__descriptor,
                                     .methods = &methods[i],
                                     .n_methods = 1,
+                                    .limit_ms = i >= HASTY ? 100 : 0,
                                     .idle_ms = i == BRIEF ? 1000 : 3600000,
                                     .on_activate = on_activate,
                                     .on_deactivate = on_deactivate,
@@ -252,8 +268,8 @@ static void build(void)
                                     .restart_window_ms = 10000,
                                     .backoff_ms = 100,
                                     .backoff_max_ms = 1000,
-                                    .flags = i == KEPT ? QK_TYPE_LAZY_STATE : 0,
-                                    .store = i == KEPT || i == LOADED ? "memory" : NULL};
+                                    .flags = i == KEPT || i == HASTY ? QK_TYPE_LAZY_STATE : 0,
+                                    .store = i == KEPT || i == LOADED || i >= HASTY ? "memory" : NULL};
         type_list[i] = &types[i];
     }
 }

@@ -8,9 +8,11 @@
 /*
  * Types: plain (no hook for failures), one, all and rest (by strategy, with a hook), all_plain and rest_plain
  * (without), open (turns interleave always), kept (stored state, not loaded before the first turn), loaded (loaded
- * before), brief (collected when a second old).
+ * before), brief (collected when a second old), hasty (turns and hooks may take 100 ms; stored, not loaded before),
+ * hasty_open (the same, but loaded before, and turns interleave always).
  *
  * A call carries steps that are separated by ";": panic WHY, fail N, add N, get, yield, save, quit, children,
+ * spend MS (the clock moves on meanwhile), offload MS (likewise, on a thread of others), cancelled (tells it),
  * many N (spawns N actors of the type plain), strange (spawns one of no type), spawn A, stop A, watch A, unwatch A,
  * call A STEPS, send A STEPS, tick MS STEPS, where A is type/key. In the STEPS of a call, "," stands for ";".
  */
@@ -22,6 +24,7 @@ extern struct family_plan {
     int bad_activations;     /* on_activate fails */
     int bad_deactivations;   /* on_deactivate panics */
     int bad_answers;         /* on_child_failure panics */
+    int slow_ends;           /* on_deactivate takes a second */
     const char *in_failure;  /* steps of on_child_failure, before it answers */
     const char *in_activate; /* steps of on_activate of actors with the key "top" */
 } family_plan;

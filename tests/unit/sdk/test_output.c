@@ -110,7 +110,7 @@ static char *ids_of(const char *text)
     run_write("ids.proto", file);
     free(file);
     run_ok("$PROTOC --quark_out=. --quark_opt=plugin=p,version=1 ids.proto");
-    ck_assert_int_eq(run_command("grep -A4 '^        .id = ' ids.quark.c | grep '.id\\|name' | paste - - - | "
+    ck_assert_int_eq(run_command("grep -A5 '^        .id = ' ids.quark.c | grep '.id\\|name' | paste - - - | "
                                  "tr -d ' \\t' | sort",
                                  &output),
                      0);

@@ -256,6 +256,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_str_eq(keeper_get_v2_method()->name, "getV2");
     ck_assert_uint_eq(keeper_get_v2_method()->id, 7);
     ck_assert_uint_eq(keeper_get_v2_method()->deadline_ms, 250);
+    ck_assert_uint_eq(keeper_get_v2_method()->limit_ms, 2500);
     ck_assert_uint_eq(keeper_get_v2_method()->flags, QK_METHOD_READ_ONLY);
     ck_assert_uint_eq(keeper_note_method()->flags, QK_METHOD_ONE_WAY);
     ck_assert_ptr_eq(keeper_note_method()->request, &test__every_thing__text__descriptor);
@@ -274,6 +275,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_uint_eq(child_type.restart_window_ms, 5000);
     ck_assert_uint_eq(child_type.backoff_ms, 20);
     ck_assert_uint_eq(child_type.backoff_max_ms, 40);
+    ck_assert_uint_eq(child_type.limit_ms, 5000);
     ck_assert_ptr_null(child_type.on_child_failure);
     ck_assert_ptr_null(child_type.on_watched);
     for (uint32_t i = 1; i < keeper_type.n_methods; i++)
