@@ -169,6 +169,11 @@ static void check_c_names(struct gen *g)
     static const struct gen_path nowhere;
     if (plugin != NULL)
         add_name(g, &names, gen_format(g, "%s_plugin", gen_underscored(g, plugin)), NULL, &nowhere, "the plugin");
+    size_t n_filters;
+    const char *const *filters = gen_filters_of(g, NULL, &n_filters);
+    for (size_t i = 0; i < n_filters; i++)
+        add_name(g, &names, gen_format(g, "%s_filter", filters[i]), NULL, &nowhere,
+                 gen_format(g, "the filter `%s`", filters[i]));
     for (struct gen_type *t = g->types; t != NULL; t = t->next) {
         struct gen_path name = gen_path_of(&t->path, IN_ANY_NAME, -1);
         const char *origin = gen_format(g, "the service `%s`", t->pb->name);

@@ -257,6 +257,7 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
                 "/* What this plugin is made of; both names mean the same. */\n"
                 "extern const struct qk_plugin %s_plugin;\nextern const struct qk_plugin quark_plugin;\n\n",
                 gen_underscored(g, g->params.plugin));
+    gen_filters_declare(g, file, out);
     for (const struct gen_type *t = g->types; t != NULL; t = t->next) {
         if (t->file != file)
             continue;

@@ -131,10 +131,12 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
             "    .restart_window_ms = %" PRIu32 "u,\n"
             "    .backoff_ms = %" PRIu32 "u,\n"
             "    .backoff_max_ms = %" PRIu32 "u,\n"
+            "%s"
             "};\n\n",
             t->on_child_failure ? gen_format(g, "%s_child_failure_entry", t->prefix) : "NULL",
             t->on_watched ? gen_format(g, "%s_watched_entry", t->prefix) : "NULL", gen_directive_word(t->directive),
-            gen_strategy_word(t->strategy), t->restart_max, t->restart_window_ms, t->backoff_ms, t->backoff_max_ms);
+            gen_strategy_word(t->strategy), t->restart_max, t->restart_window_ms, t->backoff_ms, t->backoff_max_ms,
+            gen_filters_list(g, (const char *const *)t->filters, t->n_filters));
 }
 
 /* The descriptors of all files, imports first and without the places in their sources. */
@@ -184,14 +186,14 @@ static void put_plugin(struct gen *g, FILE *out)
             "    .n_types = %zu,\n"
             "    .schema = schema,\n"
             "    .schema_len = sizeof(schema),\n"
-            "%s"
+            "%s%s"
             "};\n\n"
             "/* The one symbol of a plugin. It is weak so that a test may link several plugins into one program. */\n"
             "QK_EXPORT extern const struct qk_plugin quark_plugin __attribute__((weak, alias(\"%s_plugin\")));\n\n"
             "QK_PLUGIN_NOTE(\"%s\", \"%s\");\n",
             symbol, g->params.plugin, g->params.version, g->n_types,
-            services != NULL ? gen_format(g, "    .services = %s,\n", services) : "", symbol, g->params.plugin,
-            g->params.version);
+            services != NULL ? gen_format(g, "    .services = %s,\n", services) : "",
+            gen_filters_list(g, g->params.filters, g->params.n_filters), symbol, g->params.plugin, g->params.version);
 }
 
 void gen_emit_source(struct gen *g, const struct gen_file *file, FILE *out)

@@ -15,6 +15,7 @@
 #include <google/protobuf/compiler/plugin.pb-c.h>
 #include <quark/options.pb-c.h>
 #include "base/arena.h"
+#include "base/limits.h"
 
 /* Shorter names for what protoc sends. */
 typedef Google__Protobuf__FileDescriptorProto PbFile;
@@ -110,6 +111,8 @@ struct gen_type {
     bool lazy_state;
     uint32_t reentrancy; /* 0 or a flag of enum qk_type_flags */
     uint32_t overload;   /* likewise */
+    char **filters;      /* names, the outermost first */
+    size_t n_filters;
     bool on_child_failure;
     bool on_watched;
     uint32_t directive;
@@ -126,10 +129,12 @@ struct gen_type {
 
 /* What `--quark_opt` said. */
 struct gen_params {
-    const char *plugin;   /* NULL: proxies only */
-    const char *version;  /* of the plugin */
-    const char *services; /* name of the list of its services; NULL: it has none */
-    const char *root;     /* where the .proto files lie, for messages; NULL: the working directory */
+    const char *plugin;                      /* NULL: proxies only */
+    const char *version;                     /* of the plugin */
+    const char *services;                    /* name of the list of its services; NULL: it has none */
+    const char *filters[QK_FILTERS_MAX + 1]; /* of the silo, the outermost first; one more than may be */
+    size_t n_filters;
+    const char *root; /* where the .proto files lie, for messages; NULL: the working directory */
 };
 
 struct gen {
@@ -191,6 +196,14 @@ struct gen_path gen_option_path(const struct gen_path *of, int options, int exte
 void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o);
 void gen_traits_check(struct gen *g, struct gen_type *t);
 void gen_traits_set_method(struct gen *g, struct gen_method *m, const Quark__MethodOptions *o);
+
+/* filters.c: the names of call filters, those of types and of the plugin; and what is written for them. */
+void gen_filters_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o);
+void gen_filters_check_params(struct gen *g);
+/* Those of the types of a file, and of the plugin in its first; of all files where it is NULL. Each once. */
+const char *const *gen_filters_of(struct gen *g, const struct gen_file *file, size_t *ret_count);
+void gen_filters_declare(struct gen *g, const struct gen_file *file, FILE *out);
+const char *gen_filters_list(struct gen *g, const char *const *names, size_t n); /* two members of a table; "": none */
 
 /* check.c: what must hold between them. */
 void gen_check(struct gen *g);

@@ -26,6 +26,8 @@ static const char help[] =
     "plugin\n"
     "  version=VERSION  the plugin's version\n"
     "  services=LIST    the plugin's services are those of QK_SERVICES(LIST, ...), see quark/service.h\n"
+    "  filter=NAME      a call filter of the silo that the plugin brings, that of QK_FILTER_DEFINE(NAME, ...), see\n"
+    "                   quark/actor.h; several, the outermost first: filter=A,filter=B\n"
     "  root=DIR         where the .proto files lie, so that messages can show their lines\n"
     "\n"
     "Options:\n"

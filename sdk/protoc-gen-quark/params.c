@@ -6,7 +6,7 @@
 #include <quark/abi.h>
 #include "base/diag.h"
 
-static const char *const keys[] = {"plugin", "version", "root", "services", NULL};
+static const char *const keys[] = {"plugin", "version", "root", "services", "filter", NULL};
 
 static void take(struct gen *g, const char *key, const char *value)
 {
@@ -18,6 +18,9 @@ static void take(struct gen *g, const char *key, const char *value)
         g->params.root = value;
     } else if (strcmp(key, "services") == 0) {
         g->params.services = value;
+    } else if (strcmp(key, "filter") == 0) {
+        if (g->params.n_filters <= QK_FILTERS_MAX)
+            g->params.filters[g->params.n_filters++] = value;
     } else {
         const char *near = qk_suggest(key, keys);
         gen_report(g,
@@ -74,6 +77,7 @@ static void check(struct gen *g)
             g,
             &(struct gen_mistake){.code = "QK0115", .help = "write --quark_opt=plugin=NAME,version=1.0,services=LIST"},
             "there is a list of services but no plugin's name");
+    gen_filters_check_params(g);
 }
 
 void gen_params_parse(struct gen *g, const char *text)

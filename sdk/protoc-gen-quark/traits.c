@@ -207,6 +207,7 @@ void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions
     t->lazy_state = o->lazy_state;
     set_store(g, t, o->store);
     set_supervision(g, t, o);
+    gen_filters_set(g, t, o);
     if (is_set(o->placement)) {
         m = mistake_at(t, "QK0101", &path, ACTOR_PLACEMENT, NULL);
         m.help = "one of hash (the default), random, prefer_local, least_loaded, stateless";

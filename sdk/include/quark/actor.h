@@ -178,6 +178,15 @@ static inline const char *qk_correlation_id(qk_turn *t)
 }
 
 /**
+ * Defines a call filter, once, in a .c file: `.incoming`, `.outgoing` or both, functions as QK_FILTER_DEFINE(tenant,
+ * .incoming = check_tenant). A type that names it in its .proto, option (quark.actor) = { filters: "tenant" }, has its
+ * turns and calls filtered; a plugin that is generated with --quark_opt=filter=tenant those of the whole silo. Without
+ * the generator it is `tenant_filter` in the list of a struct qk_type or qk_plugin.
+ */
+#define QK_FILTER_DEFINE(name_, ...) \
+    const struct qk_filter name_##_filter = {.abi = QK_ABI_HEAD(struct qk_filter), .name = #name_, __VA_ARGS__}
+
+/**
  * In a filter: goes on with the next filter, and at last with the handler or the call; once. A filter may look at the
  * request before and at the reply after; may refuse with a status less than 0 (qk_fail() gives it a text) without going
  * on; and may turn success into an error. What an outgoing filter sets in the context is for that call only, and the

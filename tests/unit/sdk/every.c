@@ -6,6 +6,7 @@
 #include "every.quark.h"
 
 int every_reason, every_activated, every_inks, every_inks_fail;
+int every_counted_in, every_counted_out, every_late;
 char every_tick[64];
 
 static int make_ink(qk_turn *t, void **ret_instance)
@@ -29,6 +30,33 @@ static void drop_ink(void *instance)
 
 QK_SERVICE_DEFINE(ink, .lifetime = QK_SCOPED, .create = make_ink, .destroy = drop_ink);
 QK_SERVICES(every_services, &ink_service_desc);
+
+static int be_polite(qk_turn *t, struct qk_filtered *f)
+{
+    const char *text = f->method == keeper_put_text_method() ? ((const Test__EveryThing__Text *)f->request)->text : "";
+    return strcmp(text, "damn") == 0 ? qk_fail(t, QK_APP(6), "%s is no word for %s", text, f->type) : qk_next(t, f);
+}
+
+static int count_in(qk_turn *t, struct qk_filtered *f)
+{
+    every_counted_in++;
+    return qk_next(t, f);
+}
+
+static int count_out(qk_turn *t, struct qk_filtered *f)
+{
+    every_counted_out++;
+    return qk_next(t, f);
+}
+
+static int check_hour(qk_turn *t, struct qk_filtered *f)
+{
+    return every_late ? qk_fail(t, QK_EDENIED, "%s has closed", f->method->name) : qk_next(t, f);
+}
+
+QK_FILTER_DEFINE(polite, .incoming = be_polite);
+QK_FILTER_DEFINE(census, .incoming = count_in, .outgoing = count_out);
+QK_FILTER_DEFINE(curfew, .outgoing = check_hour);
 static uint64_t every_timer; /* of the one book that has one */
 
 int keeper_put_text(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,

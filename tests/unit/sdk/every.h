@@ -15,6 +15,9 @@ struct every_ink {
 QK_SERVICE(ink, struct every_ink);
 extern int every_inks, every_inks_fail;
 
+/* Calls that the filter `census` has seen, and whether `curfew` refuses. */
+extern int every_counted_in, every_counted_out, every_late;
+
 /* The reason of the last deactivation of a keeper, and how many keepers began. */
 extern int every_reason, every_activated;
 

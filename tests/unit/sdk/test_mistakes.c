@@ -10,10 +10,15 @@
 
 #define HEAD \
     "syntax = \"proto3\"; package p; import \"quark/options.proto\";\nmessage M { int32 x = 1; }\nmessage N {}\n"
-#define ACTOR   "option (quark.actor) = {};"
-#define PARAMS  "plugin=p,version=1.0"
-#define METHOD  "(quark.method)"
-#define VERY    "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+#define ACTOR  "option (quark.actor) = {};"
+#define PARAMS "plugin=p,version=1.0"
+#define METHOD "(quark.method)"
+#define VERY   "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"
+#define SIXTEEN_FILTERS                                            \
+    "filters: \"a\" filters: \"b\" filters: \"c\" filters: \"d\" " \
+    "filters: \"e\" filters: \"f\" filters: \"g\" filters: \"h\" " \
+    "filters: \"i\" filters: \"j\" filters: \"k\" filters: \"l\" " \
+    "filters: \"m\" filters: \"n\" filters: \"o\" filters: \"p\""
 #define REPEAT8 "12345678"
 
 struct row {
@@ -168,6 +173,18 @@ static const struct row rows[] = {
      "x.proto:4:49: error[QK0126]: unknown directive `reset`\n"},
     {"QK0126", "service S { option (quark.actor).strategy = \"one_for_al\"; }", NULL,
      "^^^^^^^^^^^^ did you mean `one_for_all`?\n"},
+    {"QK0127", "service S { option (quark.actor) = { filters: \"audit\" filters: \"My-Filter\" }; }", NULL,
+     "x.proto:4:64: error[QK0127]: `My-Filter` can't be the name of a filter\n"},
+    {"QK0127", "service S { option (quark.actor) = { filters: \"a\" filters: \"b\" filters: \"a\" }; }", NULL,
+     "`S` has the filter `a` twice\n"},
+    {"QK0127", "service S { option (quark.actor) = { " SIXTEEN_FILTERS " filters: \"q\" }; }", NULL,
+     "`S` has more than 16 filters\n"},
+    {"QK0127", "service S { " ACTOR " }", PARAMS ",filter=", "error[QK0127]: `` can't be the name of a filter\n"},
+    {"QK0127", "service S { " ACTOR " }", PARAMS ",filter=a,filter=a", "the plugin has the filter `a` twice\n"},
+    {"QK0115", "service S { " ACTOR " }", "filter=a", "error[QK0115]: there is a filter but no plugin's name\n"},
+    {"QK0114", "service S { " ACTOR " }", PARAMS ",filters=x", "did you mean `filter`?"},
+    {"QK0111", "service S { option (quark.actor) = { filters: \"s\" }; rpc Filter(N) returns (N); }", NULL,
+     "the filter `s` and the rpc `S.Filter` both become `s_filter` in C\n"},
     {"QK0111", "service S { option (quark.actor) = { state: \"M\" store: \"sqlite\" }; rpc Clear(N) returns (N); }",
      NULL, "the stored state of `S` and the rpc `S.Clear` both become `s_clear` in C\n"},
     {"QK0111", "service S { " ACTOR " rpc A(N) returns (N); rpc ATimer(N) returns (N); }", NULL,

@@ -9,8 +9,9 @@
 #include <string.h>
 
 #define HEAD "syntax = \"proto3\"; package p; import \"quark/options.proto\";\nmessage N {}\n"
-#define GENERATE \
-    "$PROTOC --quark_out=. --quark_opt=plugin=every-thing,version=1.0~rc1,services=every_services --c_out=. "
+#define GENERATE                                                                                    \
+    "$PROTOC --quark_out=. --quark_opt=plugin=every-thing,version=1.0~rc1,services=every_services," \
+    "filter=census,filter=curfew --c_out=. "
 #define WARNINGS "-Wall -Wextra -Wconversion -Wshadow -Werror"
 #define C_ONLY   "-Wmissing-prototypes -Wstrict-prototypes -Wvla"
 
