@@ -74,6 +74,7 @@ static void reply_with(struct qk_worker *w, struct qk_port_frame *frame, int sta
     frame->text_len = (uint32_t)text_len;
     frame->payload_len = (uint32_t)payload;
     frame->context_len = (uint32_t)spans_len;
+    frame->sender_len = frame->chain_len = 0;
     memcpy(frame->bytes, text, text_len);
     if (payload != 0)
         protobuf_c_message_pack(reply, frame->bytes + text_len);
@@ -214,8 +215,7 @@ void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
         case QK_PORT_STORED:
             qk_state_answer(w, frame);
             break;
-        case QK_PORT_STORE:
-        case QK_PORT_REPLY:
+        default: /* nothing that comes in */
             qk_port_frame_destroy(frame);
             break;
         }

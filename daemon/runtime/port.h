@@ -13,14 +13,27 @@
 #include <stdint.h>
 
 enum qk_port_kind {
-    QK_PORT_CALL = 1,   /* in: a call from outside; answered by exactly one QK_PORT_REPLY */
-    QK_PORT_SEND = 2,   /* in: one way; answered by one QK_PORT_REPLY once it is in the mailbox or refused */
-    QK_PORT_REPLY = 3,  /* out */
-    QK_PORT_CANCEL = 4, /* in: nobody waits for (origin, call_id) any more; call_id 0: for none of the origin's calls.
-                         * Their turns learn of it; each reply is still delivered */
+    /* in: a call from outside; out: of an actor to one that another runtime has. Answered by exactly one QK_PORT_REPLY,
+     * whatever comes of it. */
+    QK_PORT_CALL = 1,
+    QK_PORT_SEND = 2,   /* likewise, one way; answered by one QK_PORT_REPLY once it is in the mailbox or refused */
+    QK_PORT_REPLY = 3,  /* the other way. `origin` and `call_id` come back as they were */
+    QK_PORT_CANCEL = 4, /* nobody waits for (origin, call_id) any more; call_id 0 (in only): for none of the origin's
+                         * calls. Their turns learn of it; each reply is still delivered */
     QK_PORT_DEACTIVATE = 5, /* in: end the activation; answered by one QK_PORT_REPLY */
     QK_PORT_STORE = 6,  /* out: an operation on stored state; answered by one QK_PORT_STORED, whatever comes of it */
     QK_PORT_STORED = 7, /* in: the answer. `origin` and `call_id` come back as they were */
+
+    /* Between a silo and the main thread of a host, above the runtime. */
+    QK_PORT_QUERY = 8, /* to the host: a quark.admin.AdminRequest; answered by one QK_PORT_REPLY with an AdminReply */
+    QK_PORT_LOG = 9,   /* to the silo: a line of an actor's (type_id, key) or of the host's own (type_id 0). `method_id`
+                        * is its level */
+    QK_PORT_SETUP = 10,  /* to the host, the first: a quark.host.Setup */
+    QK_PORT_READY = 11,  /* to the silo: a quark.host.Manifest. Actors can be called */
+    QK_PORT_REFUSE = 12, /* to the silo: the plugin can't be loaded; the text says why, the key is the code */
+    QK_PORT_DRAIN = 13,  /* to the host: it refuses new calls */
+    QK_PORT_STOP = 14,   /* to the host: it deactivates everything until the deadline, and ends */
+    QK_PORT_KINDS,
 };
 
 /* What a QK_PORT_STORE asks for, of the actor that type_id and the key name. */
@@ -30,7 +43,8 @@ enum qk_port_store {
     QK_STORE_CLEAR = 3, /* if `version` is what is stored; answer: version 0 */
 };
 
-/* One frame in memory: fixed part, then key, text, payload and context in one block. Owned by whoever holds it. */
+/* One frame in memory: fixed part, then key, text, payload, context, sender and chain in one block. Owned by whoever
+ * holds it. */
 struct qk_port_frame {
     struct qk_port_frame *next;
     enum qk_port_kind kind;
@@ -48,8 +62,10 @@ struct qk_port_frame {
     uint32_t text_len;
     uint32_t payload_len;
     uint32_t context_len; /* call, send: of a quark.wire.Context; reply: of a quark.wire.Spans; 0: none */
+    uint32_t sender_len;  /* call, send of an actor: "type/key" of the caller and the zero behind it; 0: a client */
+    uint32_t chain_len;   /* likewise: how many activations wait for this call. Their hashes have eight bytes each */
     uint32_t capacity;    /* bytes that fit at `bytes` */
-    uint8_t bytes[];      /* key, text, payload, context, without gaps */
+    uint8_t bytes[];      /* key, text, payload, context, sender, chain, without gaps */
 };
 
 /* A frame with room for `capacity` bytes, all lengths 0; NULL without memory. Any thread. */
@@ -76,6 +92,23 @@ static inline const uint8_t *qk_port_frame_payload(const struct qk_port_frame *f
 static inline const uint8_t *qk_port_frame_context(const struct qk_port_frame *f)
 {
     return qk_port_frame_payload(f) + f->payload_len;
+}
+
+static inline const char *qk_port_frame_sender(const struct qk_port_frame *f)
+{
+    return (const char *)qk_port_frame_context(f) + f->context_len;
+}
+
+/* Not aligned. */
+static inline const uint8_t *qk_port_frame_chain(const struct qk_port_frame *f)
+{
+    return (const uint8_t *)qk_port_frame_sender(f) + f->sender_len;
+}
+
+static inline size_t qk_port_frame_size(const struct qk_port_frame *f)
+{
+    return (size_t)f->key_len + f->text_len + f->payload_len + f->context_len + f->sender_len +
+           (size_t)f->chain_len * sizeof(uint64_t);
 }
 
 #endif

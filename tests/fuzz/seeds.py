@@ -189,8 +189,38 @@ def protos():
     seed("generator", "parameter", text(1, "f.proto") + text(2, "plugn=x,version=,=,plugin=A b"))
 
 
+def record(tag, data):
+    return struct.pack("<II", len(data), tag) + data + b"\0" * (-len(data) % 8)
+
+
+def flat(kind, number_of, key=b"", text_of=b"", payload=b"", sender=b"", chain=b"", store=0, status=0):
+    return struct.pack("<BBBBiQQQqQIIIIIIII", kind, store, 0, 0, status, number_of, 7, 0, 0, 0, 0, len(key), len(text_of),
+                       len(payload), 0, len(sender), len(chain) // 8, 0) + key + text_of + payload + sender + chain
+
+
+def channels():
+    """Rings: how many calls the silo made, by how much the index is off, records. Numbers of calls begin with 1 << 32."""
+    first = 1 << 32
+    call = flat(1, 5, key=b"k", payload=b"hello", sender=b"a/b\0", chain=b"12345678")
+    seed("channel", "frames", b"\2\0" + record(1, call) + record(1, flat(6, 6, key=b"k", store=2, payload=b"x")) +
+         record(1, flat(9, 0, key=b"k", text_of=b"a line")) + record(1, flat(4, 5)))
+    seed("channel", "replies", b"\2\0" + record(1, flat(3, first, text_of=b"no", status=-1003)) +
+         record(1, flat(3, first + 1, payload=b"yes")))
+    seed("channel", "reply_twice", b"\1\0" + record(1, flat(3, first)) * 2)
+    seed("channel", "too_many", b"\0\0" + record(1, call) * 6)
+    large = flat(11, 0, payload=b"p" * 20000)
+    seed("channel", "pieces", b"\0\0" + record(2, large[:8080]) + record(1, call) + record(3, large[8080:16000]) +
+         record(3, large[16000:]))
+    seed("channel", "pieces_mixed", b"\0\0" + record(2, large[:8080]) + record(2, large[:8080]))
+    seed("channel", "piece_too_long", b"\0\0" + record(2, large[:8080]) + record(3, b"p" * 16000))
+    seed("channel", "index_off", b"\0\x08" + record(1, call))
+    seed("channel", "index_behind", b"\0\xf8" + record(1, call))
+    seed("channel", "lengths", b"\0\0" + record(1, call + b"more"))
+
+
 envelopes()
 messages()
+channels()
 frames()
 jsons()
 for name, data in CONFIGS.items():
