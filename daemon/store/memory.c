@@ -283,9 +283,13 @@ static void replay(struct memory *m, struct qk_store_op *op)
     struct entry *before[LEVELS];
     const struct entry *e = find(m, op, before);
     size_t n = e != NULL ? e->n_events : 0;
+    size_t given = 0;
     op->version = op->expected;
     for (uint32_t i = 0; i < op->limit && op->version < n; i++) {
-        const struct event *event = &e->events[op->version++];
+        const struct event *event = &e->events[op->version];
+        if (!qk_store_page_takes(op, i, &given, event->size))
+            break;
+        op->version++;
         op->record(op, &(struct qk_store_record){.version = op->version, .bytes = event->bytes, .size = event->size});
     }
     op->more = op->version < n;

@@ -193,9 +193,11 @@ static int look(struct qk_sqlite_conn *conn, struct qk_store_op *op, enum qk_sql
     int rc = begin(conn, which, op, &values, &statement);
     if (rc != SQLITE_OK)
         return rc;
+    size_t given = 0;
     op->version = op->kind == QK_OP_REPLAY ? op->expected : 0;
     for (uint32_t i = 0; (rc = sqlite3_step(statement)) == SQLITE_ROW; i++) {
-        op->more = i == limit;
+        op->more = i == limit || (op->kind == QK_OP_REPLAY &&
+                                  !qk_store_page_takes(op, i, &given, (size_t)sqlite3_column_bytes(statement, 1)));
         if (op->more)
             break;
         if (!give(conn, op, statement)) {

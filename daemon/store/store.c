@@ -38,6 +38,14 @@ void qk_store_conflict(struct qk_store_op *op, uint64_t stored)
     op->version = stored;
 }
 
+bool qk_store_page_takes(const struct qk_store_op *op, uint32_t n, size_t *given, size_t size)
+{
+    if (n > 0 && op->size != 0 && (*given > op->size || size > op->size - *given))
+        return false;
+    *given += size;
+    return true;
+}
+
 static bool is_reading(const struct qk_store_op *op)
 {
     return op->kind == QK_OP_READ || op->kind == QK_OP_REPLAY || op->kind == QK_OP_SCAN;

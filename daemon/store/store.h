@@ -39,8 +39,9 @@ enum qk_store_kind {
     /* Adds `events` to the journal, all or none, if its last position is `expected` (0: it is empty). Answer: the last
      * position now. The first event of a journal has position 1. */
     QK_OP_APPEND,
-    /* Gives up to `limit` events of the journal whose positions are greater than `expected`, in order. Answer: the last
-     * position given, else `expected`; `more` where there are further ones. */
+    /* Gives up to `limit` events of the journal whose positions are greater than `expected`, in order; no more than
+     * `size` bytes of them where that is not 0, but the first in any case. Answer: the last position given, else
+     * `expected`; `more` where there are further ones. */
     QK_OP_REPLAY,
     /* Gives up to `limit` actors of the type that have a state, whose keys come after `key` (of no bytes: from the
      * first on), in the order of memcmp(), shorter first; without their bytes. `more` where there are further ones. */
@@ -76,7 +77,8 @@ struct qk_store_op {
     uint64_t expected;
     uint64_t epoch; /* of the view that admitted who writes; kept with what is written. 0 without a cluster */
     const void *bytes;
-    size_t size; /* of `bytes`; at most QK_PAYLOAD_MAX, events of one append together likewise */
+    size_t
+        size; /* of `bytes`; at most QK_PAYLOAD_MAX, events of one append together likewise. Of a replay: see there */
     const struct qk_store_event *events;
     uint32_t n_events; /* 1 to QK_STORE_EVENTS_MAX */
     uint32_t limit;    /* 1 to QK_STORE_LIMIT_MAX */
@@ -156,6 +158,9 @@ void qk_store_fail(struct qk_store_op *op, int status, const char *format, ...) 
 
 /* The version or position `stored` is another than the expected one. */
 void qk_store_conflict(struct qk_store_op *op, uint64_t stored);
+
+/* Whether a replay that has given `n` events of `given` bytes gives one of `size` bytes more; then counts it. */
+bool qk_store_page_takes(const struct qk_store_op *op, uint32_t n, size_t *given, size_t size);
 
 /* Counts a chain of answered operations and hands it to its owner. */
 void qk_store_answer(struct qk_store *store, struct qk_store_op *chain);

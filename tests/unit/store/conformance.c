@@ -257,6 +257,30 @@ START_TEST(test_store_appends_and_replays)
 }
 END_TEST
 
+START_TEST(test_store_bounds_the_bytes_of_a_replay)
+{
+    static const struct qk_store_event events[] = {{"12345", 5}, {"", 0}, {"123", 3}, {"1234567890", 10}, {"1", 1}};
+    static const struct {
+        uint64_t from;
+        size_t size;
+        uint64_t last;
+    } rows[] = {{0, 0, 5}, {0, 1, 1}, {0, 7, 2}, {0, 8, 3}, {0, 17, 3}, {0, 18, 4}, {0, 19, 5}, {3, 5, 4}, {4, 1, 5}};
+    uint64_t at;
+    ck_assert_int_eq(append("a", 0, events, 5, &at), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct conf_op o;
+        conf_init(&o, QK_OP_REPLAY, "a", rows[i].from, NULL, 0);
+        o.op.size = rows[i].size;
+        conf_run(&o, 1);
+        ck_assert_int_eq(o.op.status, 0);
+        ck_assert_uint_eq(o.op.version, rows[i].last);
+        ck_assert_uint_eq(o.records, rows[i].last - rows[i].from);
+        ck_assert_int_eq(o.op.more, rows[i].last < 5);
+        conf_free(&o, 1);
+    }
+}
+END_TEST
+
 /* ---- a random walk beside a model */
 
 #define KEYS       8
@@ -432,6 +456,7 @@ TCase *conformance_case(const struct conformance_provider *tested)
     tcase_add_test(c, test_store_holds_its_bounds);
     tcase_add_test(c, test_store_scans_in_order);
     tcase_add_test(c, test_store_appends_and_replays);
+    tcase_add_test(c, test_store_bounds_the_bytes_of_a_replay);
     tcase_add_test(c, test_store_walks_beside_a_model);
     tcase_add_loop_test(c, test_store_changes_nothing_when_it_fails, 0, 10);
     tcase_add_test(c, test_store_counts);
