@@ -29,6 +29,9 @@
 #define QK_TRACE_BYTES_MAX (1 << 20) /* bytes of memory that they take */
 #define QK_TRACES_MAX      64        /* calls that are recorded at a time */
 
+/* Journals. */
+#define QK_PAGE_BYTES_MAX (256 << 10) /* of the events that are read at once, but for the first */
+
 /* Plugins. */
 #define QK_PLUGIN_TYPES_MAX    256         /* actor types in one plugin */
 #define QK_PLUGIN_SERVICES_MAX 256         /* services in one plugin */

@@ -65,6 +65,15 @@ static int check_filters(const struct qk_filter *const *filters, uint64_t n, con
     return 0;
 }
 
+static int check_journal(const struct qk_type *type, struct qk_messages *messages, struct qk_refusal *refusal)
+{
+    if (type->abi.size < offsetof(struct qk_type, snapshot_every) + sizeof(type->snapshot_every) || type->event == NULL)
+        return 0;
+    if (type->state == NULL || type->store == NULL || !is_function(messages->memory, (uintptr_t)type->apply, false))
+        return damaged(refusal, "an actor type has events, but no state, no store or no function that applies them");
+    return qk_messages_add(messages, type->event) ? 0 : damaged(refusal, "too many messages");
+}
+
 static int check_type(const struct qk_type *type, struct qk_messages *messages, struct qk_refusal *refusal)
 {
     const struct qk_memory *memory = messages->memory;
@@ -94,6 +103,8 @@ static int check_type(const struct qk_type *type, struct qk_messages *messages, 
         return damaged(refusal, "an actor type has a directive or a strategy that does not exist");
     if (type->abi.size >= offsetof(struct qk_type, n_filters) + sizeof(type->n_filters) &&
         (rc = check_filters(type->filters, type->n_filters, memory, refusal)) < 0)
+        return rc;
+    if ((rc = check_journal(type, messages, refusal)) < 0)
         return rc;
     if (type->state != NULL && !qk_messages_add(messages, type->state))
         return damaged(refusal, "too many messages");

@@ -78,7 +78,7 @@ static void init_body(struct qk_act *act)
     if (type->desc->state != NULL)
         type->desc->state->message_init((ProtobufCMessage *)act->body);
     if (type->stored)
-        memset(act->body + type->state_size - sizeof(struct qk_stored), 0, sizeof(struct qk_stored));
+        memset(act->body + type->state_size - type->behind_size, 0, type->behind_size);
     act->local = NULL;
 }
 

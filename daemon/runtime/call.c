@@ -8,6 +8,7 @@
  */
 #include "runtime/filters.h"
 #include "runtime/context.h"
+#include "runtime/state.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -607,6 +608,21 @@ static int host_state(qk_turn *turn, uint32_t operation)
     return leave(state_of(turn), qk_state_run(state_of(turn), operation));
 }
 
+static int host_append(qk_turn *turn, const ProtobufCMessage *events, uint32_t n_events)
+{
+    return leave(state_of(turn), qk_journal_append(state_of(turn), events, n_events));
+}
+
+static uint64_t host_position(qk_turn *turn)
+{
+    return qk_journal_position(state_of(turn));
+}
+
+static int host_replay(qk_turn *turn, uint64_t from, qk_event_fn fn, void *arg)
+{
+    return leave(state_of(turn), qk_journal_replay(state_of(turn), from, fn, arg));
+}
+
 static int host_offload(qk_turn *turn, void (*fn)(void *arg), void *arg)
 {
     return leave(state_of(turn), qk_offload_run(state_of(turn), fn, arg));
@@ -747,4 +763,7 @@ const struct qk_host qk_host_table = {
     .unwatch = host_unwatch,
     .service = host_service,
     .next = host_next,
+    .append = host_append,
+    .position = host_position,
+    .replay = host_replay,
 };

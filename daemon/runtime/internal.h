@@ -360,6 +360,7 @@ struct qk_turn_state {
     int64_t entered_ns;         /* when it got the thread, if it is recorded */
     bool recorded;
     struct qk_instance *services;         /* of the turn, newest first */
+    struct qk_page *pages;                /* events that operations under way have in hand, newest first */
     const struct qk_rt_service *creating; /* what runs is its create function */
     bool services_locked;                 /* it makes a singleton */
     bool filtering;                       /* outgoing filters run: what they call is not filtered */
@@ -371,24 +372,6 @@ struct qk_turn_state {
     bool doomed;    /* the activation has failed: it ends where it would go on */
     bool unwound;   /* its stack was left for good */
     bool loading;   /* of QK_TURN_ACTIVATE: the state was not yet there */
-};
-
-/* An operation on stored state that a fiber waits for; on its stack. */
-struct qk_state_wait {
-    struct qk_memo memo;        /* first */
-    struct qk_state_wait *next; /* of the same activation, by a turn that interleaves */
-    struct qk_fiber *fiber;
-    struct qk_port_frame *frame; /* the answer */
-    uint32_t operation;          /* enum qk_state_operation */
-    bool sent;
-    bool done;
-    int status;
-};
-
-/* Lies behind the state of an activation whose type stores it. */
-struct qk_stored {
-    uint64_t version;            /* as the store last gave it */
-    struct qk_state_wait *first; /* the operation under way, and those that wait until it is over */
 };
 
 /* Offloaded work that a fiber waits for; on its stack. */
@@ -526,7 +509,7 @@ int64_t qk_deadlock_next(const struct qk_worker *w);
 void qk_deadlock_told(struct qk_worker *w, struct qk_memo *memo);
 void qk_deadlock_finish(struct qk_runtime *rt);
 
-/* ---- stored state (state.c) */
+/* ---- stored state (state.c; state.h has the rest) */
 
 /* On the fiber. */
 int qk_state_run(struct qk_turn_state *t, uint32_t operation);

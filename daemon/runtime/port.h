@@ -41,6 +41,11 @@ enum qk_port_store {
     QK_STORE_READ = 1,  /* answer: payload and version; version 0 when nothing is stored */
     QK_STORE_WRITE = 2, /* the payload, if `version` is what is stored (0: nothing); answer: the new version */
     QK_STORE_CLEAR = 3, /* if `version` is what is stored; answer: version 0 */
+    /* The payload's `count` events, all or none, if `version` is the last position (0: none); answer: the new one. */
+    QK_STORE_APPEND = 4,
+    /* Up to `count` events behind position `version`, no more than QK_PAGE_BYTES_MAX of them but for the first. Answer:
+     * they are the payload, `count` of them; `more` where there are further ones. */
+    QK_STORE_REPLAY = 5,
 };
 
 /* One frame in memory: fixed part, then key, text, payload, context, sender and chain in one block. Owned by whoever
@@ -54,8 +59,10 @@ struct qk_port_frame {
     uint64_t type_id;
     uint64_t request_id; /* 0: none yet */
     int64_t deadline_ns; /* on the runtime's clock; 0: the method's or the silo's default */
-    uint64_t version;    /* of stored state: the one expected, in the answer the one now stored */
-    uint32_t store;      /* enum qk_port_store */
+    uint64_t version; /* of stored state: the one expected, in the answer the one now stored, also after a conflict */
+    uint32_t store;   /* enum qk_port_store */
+    uint32_t count;   /* of events, at most QK_EVENTS_MAX */
+    uint32_t more;    /* answer to a replay */
     uint32_t method_id;
     uint32_t may_have_run; /* reply */
     uint32_t key_len;
@@ -110,5 +117,33 @@ static inline size_t qk_port_frame_size(const struct qk_port_frame *f)
     return (size_t)f->key_len + f->text_len + f->payload_len + f->context_len + f->sender_len +
            (size_t)f->chain_len * sizeof(uint64_t);
 }
+
+/* ---- events in a payload: one after another, each behind a head */
+
+struct qk_port_event {
+    uint64_t position; /* 0 of one that is to be appended */
+    uint32_t size;
+    uint32_t reserved;
+};
+
+/* Writes the head of an event of `size` bytes; where these bytes go. */
+uint8_t *qk_port_event_put(uint8_t *at, uint64_t position, uint32_t size);
+
+/* Steps over the event at *at, which the payload has up to `end`; its bytes, or NULL where there is none. */
+const uint8_t *qk_port_event_next(const uint8_t **at, const uint8_t *end, struct qk_port_event *ret_event);
+
+/*
+ * ---- snapshots of states that are made of events
+ *
+ * The state as it is packed, and in front of it, as a field of the number that is the last there is, the position of
+ * the last event in it. So the whole is still a message of the state's type, and what was saved before the type had
+ * events is a snapshot of position 0.
+ */
+#define QK_SNAPSHOT_HEAD 13 /* bytes of that field */
+
+void qk_port_snapshot_put(uint8_t head[QK_SNAPSHOT_HEAD], uint64_t position);
+
+/* How many bytes stand in front of the state: QK_SNAPSHOT_HEAD or 0; and its position. */
+size_t qk_port_snapshot_head(const uint8_t *bytes, size_t size, uint64_t *ret_position);
 
 #endif

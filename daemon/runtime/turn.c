@@ -8,6 +8,7 @@
  */
 #include "runtime/filters.h"
 #include "runtime/context.h"
+#include "runtime/state.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -152,6 +153,7 @@ static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
 void qk_turn_unwind(struct qk_turn_state *t, uint32_t failure, int status, const char *text)
 {
     qk_services_unlock(t);
+    qk_journal_unwind(t);
     t->failure = failure;
     t->status = t->fail_status = status;
     t->fail_text = text;
@@ -380,6 +382,7 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->baggage = msg != NULL ? msg->baggage : NULL;
     t->passes = NULL;
     t->services = NULL;
+    t->pages = NULL;
     t->creating = NULL;
     t->services_locked = false;
     t->span = 0;

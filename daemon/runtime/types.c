@@ -4,7 +4,7 @@
  * entries are published once and stay until the runtime ends.
  */
 #include "runtime/filters.h"
-#include "runtime/internal.h"
+#include "runtime/state.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -110,6 +110,12 @@ static int check_type(const struct qk_type *d, char *text, size_t size)
                  d->name);
         return QK_EINVALID;
     }
+    bool knows_events = d->abi.size >= offsetof(struct qk_type, snapshot_every) + sizeof(d->snapshot_every);
+    if (knows_events && d->event != NULL && (d->apply == NULL || d->state == NULL || d->store == NULL)) {
+        snprintf(text, size, "the descriptor of type %s is damaged: it has events, but no state, store or apply",
+                 d->name);
+        return QK_EINVALID;
+    }
     for (uint32_t i = 0; i < d->n_methods; i++) {
         const struct qk_method *m = &d->methods[i];
         if (m->name == NULL || m->request == NULL || m->reply == NULL || m->handler == NULL || m->type_id != d->id ||
@@ -151,8 +157,10 @@ static int make_type(struct qk_runtime *rt, const struct qk_plugin *plugin, cons
     type->stored = d->store != NULL && d->state != NULL;
     type->begins = d->on_activate != NULL || (type->stored && (d->flags & QK_TYPE_LAZY_STATE) == 0);
     type->state_size = d->state != NULL ? (uint32_t)((d->state->sizeof_message + 7) & ~(size_t)7) : 0;
+    type->journaled = type->stored && d->event != NULL;
     if (type->stored)
-        type->state_size += (uint32_t)sizeof(struct qk_stored); /* behind the message */
+        type->behind_size = (uint32_t)(sizeof(struct qk_stored) + (type->journaled ? sizeof(struct qk_journal) : 0));
+    type->state_size += type->behind_size;
     type->methods = calloc(d->n_methods + 1, sizeof(*type->methods));
     int rc = type->methods != NULL ? build_slots(type) : -ENOMEM;
     if (rc < 0) {

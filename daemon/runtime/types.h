@@ -38,11 +38,13 @@ struct qk_rt_type {
     uint32_t mailbox_max;
     uint32_t idle_ms;
     uint32_t state_size;
+    uint32_t behind_size; /* of that: what lies behind the message */
     uint32_t name_len;
     bool interleaves; /* some method may: its activations stay with one worker */
     bool stored;
-    bool begins;  /* a new activation has something to do before its first message */
-    uint32_t mul; /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
+    bool journaled; /* its state is the fold of its events */
+    bool begins;    /* a new activation has something to do before its first message */
+    uint32_t mul;   /* perfect hash of the methods' ids: slots[(id * mul) >> shift] */
     uint32_t shift;
     _Atomic(struct qk_filter_set *) filters; /* NULL: none */
     uint16_t *slots;                         /* index + 1; 0: none */

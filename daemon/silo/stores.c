@@ -7,6 +7,7 @@
  */
 #include "silo/stores.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,9 +44,13 @@ struct qk_stores {
 struct pending {
     struct qk_store_op op; /* first */
     struct qk_stores *stores;
-    struct qk_port_frame *frame;  /* which asked; what the operation points to */
-    struct qk_port_frame *answer; /* of a read that found something; NULL: the frame itself */
+    struct qk_port_frame *frame;    /* which asked; what the operation points to */
+    struct qk_port_frame *answer;   /* of what was read; NULL: the frame itself */
+    bool no_memory;                 /* for that */
+    struct qk_store_event events[]; /* of an append */
 };
+
+static_assert(QK_EVENTS_MAX <= QK_STORE_EVENTS_MAX, "what an actor may append at once");
 
 int qk_stores_create(const struct qk_stores_config *config, struct qk_stores **ret_stores)
 {
@@ -128,38 +133,66 @@ static struct qk_port_frame *turn_round(struct qk_port_frame *frame, int status,
     frame->kind = QK_PORT_STORED;
     frame->status = status;
     frame->version = version;
+    frame->count = frame->more = 0;
     frame->key_len = frame->payload_len = 0;
     frame->text_len = (uint32_t)len;
     memcpy(frame->bytes, text, len);
     return frame;
 }
 
-/* Copies what was read into a frame of its own. */
+/* Makes room for `more` bytes in the frame of what was read; where they go. NULL without memory. */
+static uint8_t *grow(struct pending *p, size_t more)
+{
+    size_t used = p->answer != NULL ? p->answer->payload_len : 0;
+    if (p->answer == NULL || p->answer->capacity - used < more) {
+        struct qk_port_frame *larger = qk_port_frame_create(2 * used + more);
+        if (larger == NULL) {
+            p->no_memory = true;
+            return NULL;
+        }
+        if (used != 0)
+            memcpy(larger->bytes, p->answer->bytes, used);
+        larger->payload_len = (uint32_t)used;
+        larger->count = p->answer != NULL ? p->answer->count : 0;
+        qk_port_frame_destroy(p->answer);
+        p->answer = larger;
+    }
+    p->answer->payload_len = (uint32_t)(used + more);
+    return p->answer->bytes + used;
+}
+
+/* Copies a state, or an event behind those before it, into a frame of its own. */
 static void on_record(struct qk_store_op *op, const struct qk_store_record *record)
 {
     struct pending *p = (struct pending *)op;
-    qk_port_frame_destroy(p->answer);
-    p->answer = qk_port_frame_create(record->size);
-    if (p->answer == NULL)
+    bool event = op->kind == QK_OP_REPLAY;
+    uint8_t *at = p->no_memory ? NULL : grow(p, (event ? sizeof(struct qk_port_event) : 0) + record->size);
+    if (at == NULL)
         return;
-    p->answer->payload_len = (uint32_t)record->size;
+    if (event) {
+        at = qk_port_event_put(at, record->version, (uint32_t)record->size);
+        p->answer->count++;
+    }
     if (record->size != 0)
-        memcpy(p->answer->bytes, record->bytes, record->size);
+        memcpy(at, record->bytes, record->size);
 }
 
 /* The frame that answers an operation; frees everything else. */
 static struct qk_port_frame *conclude(struct pending *p)
 {
     struct qk_port_frame *answer = p->answer;
-    bool found = p->op.status == 0 && p->op.kind == QK_OP_READ && p->op.version != 0;
-    if (found && answer != NULL) {
+    if (p->op.status == 0 && p->no_memory) {
+        p->op.status = QK_ENOMEMORY;
+        snprintf(p->op.text, sizeof(p->op.text), "out of memory");
+    }
+    if (p->op.status == 0 && answer != NULL) {
         answer->kind = QK_PORT_STORED;
         answer->version = p->op.version;
+        answer->more = p->op.more;
         address(answer, p->frame);
     } else {
         qk_port_frame_destroy(answer); /* of a read that failed later on */
-        answer = found ? turn_round(p->frame, QK_ENOMEMORY, 0, "out of memory")
-                       : turn_round(p->frame, p->op.status, p->op.version, p->op.text);
+        answer = turn_round(p->frame, p->op.status, p->op.version, p->op.text);
     }
     free(p);
     return answer;
@@ -181,11 +214,25 @@ static void on_done(void *arg, struct qk_store_op *chain)
 
 /* ---- from the runtime */
 
+/* Points at the events of an append where they stand in the frame. */
+static void point_at_events(struct pending *p, const struct qk_port_frame *frame)
+{
+    const uint8_t *at = qk_port_frame_payload(frame), *end = at + frame->payload_len, *bytes;
+    struct qk_port_event event;
+    p->op.events = p->events;
+    while (p->op.n_events < frame->count && (bytes = qk_port_event_next(&at, end, &event)) != NULL)
+        p->events[p->op.n_events++] = (struct qk_store_event){bytes, event.size};
+}
+
 static struct pending *make(struct qk_stores *stores, const struct note *note, struct qk_port_frame *frame)
 {
-    static const enum qk_store_kind kinds[] = {
-        [QK_STORE_READ] = QK_OP_READ, [QK_STORE_WRITE] = QK_OP_WRITE, [QK_STORE_CLEAR] = QK_OP_CLEAR};
-    struct pending *p = calloc(1, sizeof(*p));
+    static const enum qk_store_kind kinds[] = {[QK_STORE_READ] = QK_OP_READ,
+                                               [QK_STORE_WRITE] = QK_OP_WRITE,
+                                               [QK_STORE_CLEAR] = QK_OP_CLEAR,
+                                               [QK_STORE_APPEND] = QK_OP_APPEND,
+                                               [QK_STORE_REPLAY] = QK_OP_REPLAY};
+    uint32_t n_events = frame->store == QK_STORE_APPEND && frame->count <= QK_EVENTS_MAX ? frame->count : 0;
+    struct pending *p = calloc(1, sizeof(*p) + n_events * sizeof(p->events[0]));
     if (p == NULL)
         return NULL;
     p->stores = stores;
@@ -198,9 +245,12 @@ static struct pending *make(struct qk_stores *stores, const struct note *note, s
         .key_len = frame->key_len,
         .expected = frame->version,
         .bytes = qk_port_frame_payload(frame),
-        .size = frame->payload_len,
+        .size = frame->store == QK_STORE_REPLAY ? QK_PAGE_BYTES_MAX : frame->payload_len,
+        .limit = frame->count,
         .record = on_record,
     };
+    if (n_events != 0)
+        point_at_events(p, frame);
     return p;
 }
 

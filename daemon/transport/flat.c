@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <quark/abi.h>
 #include <quark/status.h>
 #include "base/limits.h"
 
@@ -12,6 +13,7 @@ void qk_flat_from_frame(const struct qk_port_frame *f, uint64_t id, struct qk_fl
     *ret_flat = (struct qk_flat){.kind = (uint8_t)f->kind,
                                  .store = (uint8_t)f->store,
                                  .may_have_run = f->may_have_run != 0,
+                                 .more = f->more != 0,
                                  .status = f->status,
                                  .id = id,
                                  .type_id = f->type_id,
@@ -24,7 +26,8 @@ void qk_flat_from_frame(const struct qk_port_frame *f, uint64_t id, struct qk_fl
                                  .payload_len = f->payload_len,
                                  .context_len = f->context_len,
                                  .sender_len = f->sender_len,
-                                 .chain_len = f->chain_len};
+                                 .chain_len = f->chain_len,
+                                 .count = f->count};
 }
 
 int64_t qk_flat_check(const struct qk_flat *flat, uint32_t accepts)
@@ -34,7 +37,9 @@ int64_t qk_flat_check(const struct qk_flat *flat, uint32_t accepts)
     if (flat->key_len > QK_FLAT_KEY_MAX || flat->text_len > QK_FLAT_TEXT_MAX || flat->payload_len > QK_PAYLOAD_MAX ||
         flat->context_len > QK_PAYLOAD_MAX || flat->sender_len > QK_FLAT_SENDER_MAX || flat->chain_len > QK_CHAIN_MAX)
         return QK_EPROTOCOL;
-    if (flat->kind == QK_PORT_STORE && (flat->store < QK_STORE_READ || flat->store > QK_STORE_CLEAR))
+    if (flat->kind == QK_PORT_STORE && (flat->store < QK_STORE_READ || flat->store > QK_STORE_REPLAY))
+        return QK_EPROTOCOL;
+    if (flat->count > QK_EVENTS_MAX)
         return QK_EPROTOCOL;
     bool numbered = qk_flat_is_question(flat->kind) || qk_flat_is_answer(flat->kind) || flat->kind == QK_PORT_CANCEL;
     if (numbered && flat->id == 0)
@@ -58,6 +63,8 @@ void qk_flat_to_frame(const struct qk_flat *flat, struct qk_port_frame *frame)
     frame->store = flat->store;
     frame->method_id = flat->method_id;
     frame->may_have_run = flat->may_have_run != 0;
+    frame->more = flat->more != 0;
+    frame->count = flat->count;
     frame->key_len = flat->key_len;
     frame->text_len = flat->text_len;
     frame->payload_len = flat->payload_len;

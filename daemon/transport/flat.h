@@ -17,7 +17,7 @@ struct qk_flat {
     uint8_t kind;
     uint8_t store;
     uint8_t may_have_run;
-    uint8_t unused;
+    uint8_t more;
     int32_t status;
     uint64_t id; /* of a question, as its asker numbers it: comes back in the answer */
     uint64_t type_id;
@@ -31,7 +31,7 @@ struct qk_flat {
     uint32_t context_len;
     uint32_t sender_len;
     uint32_t chain_len;
-    uint32_t unused_too;
+    uint32_t count;
 };
 
 void qk_flat_from_frame(const struct qk_port_frame *frame, uint64_t id, struct qk_flat *ret_flat);

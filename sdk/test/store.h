@@ -14,7 +14,14 @@ struct qk_test_record {
     uint64_t version; /* 0: nothing is stored */
     uint32_t key_len;
     uint32_t size;
-    uint8_t *bytes; /* the key, then the state */
+    uint8_t *bytes;               /* the key, then the state */
+    struct qk_test_event *events; /* the one of position p at p - 1 */
+    uint64_t n_events;
+};
+
+struct qk_test_event {
+    uint8_t *bytes;
+    uint32_t size;
 };
 
 /* Zeroed memory is an empty store. */
@@ -36,6 +43,9 @@ struct qk_test_record *qk_test_store_find(struct qk_test_store *store, uint64_t 
 /* Replaces what is stored. */
 void qk_test_store_write(struct qk_test_store *store, struct qk_test_record *record, const uint8_t *state,
                          uint32_t size);
+
+/* Adds an event to the journal. */
+void qk_test_store_append(struct qk_test_record *record, const uint8_t *bytes, uint32_t size);
 
 /* Does what a QK_PORT_STORE asks for and consumes it; the answer, to be submitted. */
 struct qk_port_frame *qk_test_store_answer(struct qk_test_store *store, struct qk_port_frame *frame);

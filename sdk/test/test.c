@@ -280,7 +280,10 @@ int qk_test_stored(struct qk_test *test, const struct qk_type *type, struct qk_r
     const struct qk_test_record *record = qk_test_store_find(&test->store, type->id, ref.key, ref.key_len, false);
     if (record == NULL || record->version == 0)
         return fail(test, QK_ENOTFOUND, "nothing is stored");
-    *ret_state = unpack(type->state, record->bytes + record->key_len, record->size);
+    uint64_t position;
+    const uint8_t *bytes = record->bytes + record->key_len;
+    size_t head = type->event != NULL ? qk_port_snapshot_head(bytes, record->size, &position) : 0;
+    *ret_state = unpack(type->state, bytes + head, record->size - head);
     return *ret_state != NULL ? 0 : fail(test, QK_EINVALID, "what is stored can't be read");
 }
 
@@ -289,6 +292,8 @@ int qk_test_store(struct qk_test *test, const struct qk_type *type, struct qk_re
     int rc = check_stored(test, type, ref);
     if (rc < 0)
         return rc;
+    if (type->event != NULL && state != NULL)
+        return fail(test, QK_EINVALID, "the state of this actor type is made of its events: put an event instead");
     struct qk_test_record *record = qk_test_store_find(&test->store, type->id, ref.key, ref.key_len, true);
     if (state == NULL) {
         record->version = 0;
@@ -302,6 +307,60 @@ int qk_test_store(struct qk_test *test, const struct qk_type *type, struct qk_re
         return fail(test, -ENOMEM, "out of memory");
     protobuf_c_message_pack(state, bytes);
     qk_test_store_write(&test->store, record, bytes, (uint32_t)size);
+    free(bytes);
+    return 0;
+}
+
+/* ---- journals ---- */
+
+/* 0 where the type has a journal and the key is one; then its record. */
+static int find_journal(struct qk_test *test, const struct qk_type *type, struct qk_ref ref,
+                        struct qk_test_record **ret_record)
+{
+    int rc = check_stored(test, type, ref);
+    if (rc < 0)
+        return rc;
+    if (type->event == NULL)
+        return fail(test, QK_EINVALID, "this actor type has no journal: its declaration names no `event`");
+    *ret_record = qk_test_store_find(&test->store, type->id, ref.key, ref.key_len, true);
+    return 0;
+}
+
+uint64_t qk_test_position(struct qk_test *test, const struct qk_type *type, struct qk_ref ref)
+{
+    struct qk_test_record *record;
+    return find_journal(test, type, ref, &record) == 0 ? record->n_events : 0;
+}
+
+int qk_test_event(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, uint64_t position,
+                  ProtobufCMessage **ret_event)
+{
+    *ret_event = NULL;
+    struct qk_test_record *record;
+    int rc = find_journal(test, type, ref, &record);
+    if (rc < 0)
+        return rc;
+    if (position < 1 || position > record->n_events)
+        return fail(test, QK_ENOTFOUND, "the journal has no event at that position");
+    const struct qk_test_event *event = &record->events[position - 1];
+    *ret_event = unpack(type->event, event->bytes, event->size);
+    return *ret_event != NULL ? 0 : fail(test, QK_EINVALID, "the event can't be read");
+}
+
+int qk_test_append(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, const ProtobufCMessage *event)
+{
+    struct qk_test_record *record;
+    int rc = find_journal(test, type, ref, &record);
+    if (rc < 0)
+        return rc;
+    size_t size = protobuf_c_message_get_packed_size(event);
+    if (size > QK_PAYLOAD_MAX)
+        return fail(test, QK_ETOOBIG, "the event is larger than 4 MiB");
+    uint8_t *bytes = malloc(size + 1);
+    if (bytes == NULL)
+        return fail(test, -ENOMEM, "out of memory");
+    protobuf_c_message_pack(event, bytes);
+    qk_test_store_append(record, bytes, (uint32_t)size);
     free(bytes);
     return 0;
 }

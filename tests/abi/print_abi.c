@@ -62,6 +62,10 @@ static void print_descriptors(void)
     MEMBER(struct qk_type, backoff_max_ms);
     MEMBER(struct qk_type, filters);
     MEMBER(struct qk_type, n_filters);
+    MEMBER(struct qk_type, event);
+    MEMBER(struct qk_type, apply);
+    MEMBER(struct qk_type, snapshot_every);
+    MEMBER(struct qk_type, reserved_2);
     STRUCT(struct qk_filter);
     MEMBER(struct qk_filter, abi);
     MEMBER(struct qk_filter, name);
@@ -142,6 +146,9 @@ static void print_services(void)
     MEMBER(struct qk_host, unwatch);
     MEMBER(struct qk_host, service);
     MEMBER(struct qk_host, next);
+    MEMBER(struct qk_host, append);
+    MEMBER(struct qk_host, position);
+    MEMBER(struct qk_host, replay);
 }
 
 static void print_supervision(void)
@@ -194,6 +201,7 @@ static void print_values(void)
     VALUE(QK_ABI_MAJOR);
     VALUE(QK_ABI_MINOR);
     VALUE(QK_KEY_MAX);
+    VALUE(QK_EVENTS_MAX);
     VALUE(QK_NOTE_TYPE);
     VALUE(QK_FILTERED_CALL);
     VALUE(QK_FILTERED_SEND);

@@ -201,6 +201,11 @@ struct qk_filter {
     qk_filter_fn outgoing; /**< around qk_call(), qk_begin() and qk_send(), on the caller's turn; NULL: none */
 };
 
+#define QK_EVENTS_MAX 1024 /**< events that are appended to a journal at once */
+
+/** Takes one event of a journal, which is valid until it returns. 0 goes on with the next; anything else ends it. */
+typedef int (*qk_event_fn)(void *arg, uint64_t position, const ProtobufCMessage *event);
+
 /** An actor type as its plugin declares it. */
 struct qk_type {
     struct qk_abi abi;
@@ -229,6 +234,12 @@ struct qk_type {
     uint32_t backoff_max_ms;    /**< the most that it grows to; 0: 30,000 */
     const struct qk_filter *const *filters; /**< of this type's turns and calls, the outermost first */
     uint64_t n_filters;
+    const ProtobufCMessageDescriptor *event; /**< of the journal that the state is made of; NULL: there is none */
+    /** Changes the state as the event says, and does nothing else. Less than 0: it could not. Needed where there is
+     *  `event`. */
+    int (*apply)(void *self, const ProtobufCMessage *event);
+    uint32_t snapshot_every; /**< events after which the state is stored too; 0: 100 */
+    uint32_t reserved_2;
 };
 
 /** How long an instance of a service lives. */
@@ -341,6 +352,9 @@ struct qk_host {
     int (*unwatch)(qk_turn *t, uint64_t type_id, struct qk_ref who);
     int (*service)(qk_turn *t, const struct qk_service *service, void **ret_instance);
     int (*next)(qk_turn *t, struct qk_filtered *f);
+    int (*append)(qk_turn *t, const ProtobufCMessage *events, uint32_t n_events);
+    uint64_t (*position)(qk_turn *t);
+    int (*replay)(qk_turn *t, uint64_t from, qk_event_fn fn, void *arg);
 };
 
 #ifdef __cplusplus

@@ -213,7 +213,8 @@ static inline void **qk_local(qk_turn *t)
  * QK_STATE_SAVE returns 0 once the state is durable. Each save, load and clear leaves the version with the activation,
  * and a save or clear fails with QK_ECONFLICT, changing nothing, when the stored version is another: then somebody else
  * has written, and a load brings what he wrote. QK_STATE_LOAD replaces the members of `self`; where nothing is stored
- * they are as in a new activation, which is also what QK_STATE_CLEAR leaves.
+ * they are as in a new activation, which is also what QK_STATE_CLEAR leaves. Where the type has a journal the state is
+ * loaded with all events that are behind it, and neither saved nor cleared: see qk_append().
  *
  * @return 0; QK_ECONFLICT, QK_EUNAVAILABLE (the provider can't be reached), QK_ETOOBIG (more than 4 MiB),
  *         QK_EINVALID (the type has no `store`, or the stored bytes are no message of its state's type), QK_ENOMEMORY,
@@ -222,6 +223,50 @@ static inline void **qk_local(qk_turn *t)
 static inline int qk_state(qk_turn *t, enum qk_state_operation operation)
 {
     return t->host->state(t, (uint32_t)operation);
+}
+
+/**
+ * Suspends: adds events to the journal of this activation, all or none, and then has the type's `apply` fold them into
+ * the state. Generated functions (`ledger_append`) wrap it with the type of the events.
+ *
+ * They are added behind the last event that this activation knows, qk_position(): QK_ECONFLICT says that somebody else
+ * has written meanwhile, or another turn of this activation where they interleave. 0 says that they are durable and in
+ * the state. Whatever else comes back, neither journal nor state have changed, but for -EIO: then the events may turn
+ * out to be there. After an error of which a handler knows no better, qk_deactivate() has the next message find what is
+ * stored; qk_state() with QK_STATE_LOAD brings it at once.
+ *
+ * Now and then, as the type's `snapshot_every` says, the state is stored too. That it could not be is only logged: the
+ * events alone are the truth. Where `apply` fails for an event that has just been stored, the activation fails as in
+ * qk_panic(), and does not come back here.
+ *
+ * @param events the first of an array of `n_events` messages of the type's event; stay the caller's
+ * @param n_events 1 to QK_EVENTS_MAX
+ * @return 0; QK_ECONFLICT; QK_ETOOBIG (more than 4 MiB together), QK_EINVALID (the type has no journal, a message is of
+ *         another type or could not be read again: text that is not UTF-8, too deep), QK_ESTATE (the state has not been
+ *         loaded yet, of a type that does so lazily), and as qk_state(); text in qk_error()
+ */
+static inline int qk_append(qk_turn *t, const ProtobufCMessage *events, uint32_t n_events)
+{
+    return t->host->append(t, events, n_events);
+}
+
+/** Position in the journal of the last event that is in the state: 0 before the first, or while it is not loaded. */
+static inline uint64_t qk_position(qk_turn *t)
+{
+    return t->host->position(t);
+}
+
+/**
+ * Suspends: reads the journal of this activation from position `from` (0 and 1: from its beginning) to its end, event
+ * by event, with the state as it is. It takes memory for a page of events at a time, however many there are. `fn` runs
+ * in the turn and may do what a handler may.
+ *
+ * @return 0; what `fn` returned where that was not 0; QK_EINVALID (the type has no journal, or an event is damaged),
+ *         -EBADMSG (events are missing), QK_ECANCELLED (the silo stops) and as qk_state(); text in qk_error()
+ */
+static inline int qk_replay(qk_turn *t, uint64_t from, qk_event_fn fn, void *arg)
+{
+    return t->host->replay(t, from, fn, arg);
 }
 
 /**

@@ -55,15 +55,29 @@ uint64_t qk_test_activations(const struct qk_test *test);
  *  QK_ENOTFOUND (also where the actor is not active), or QK_ESTATE where a turn of it is suspended. */
 int qk_test_deactivate(struct qk_test *test, const struct qk_type *type, struct qk_ref ref);
 
-/** What is stored of an actor, whether or not it is active. `ret_state` is made with malloc; free it with
- *  free_unpacked. 0; QK_ENOTFOUND when nothing is stored, QK_EINVALID where the type has no `store` or the key is none;
- *  then `ret_state` is NULL. Generated: `account_test_stored`. */
+/** What is stored of an actor, whether or not it is active; where it has a journal, the snapshot. `ret_state` is made
+ * with malloc; free it with free_unpacked. 0; QK_ENOTFOUND when nothing is stored, QK_EINVALID where the type has no
+ * `store` or the key is none; then `ret_state` is NULL. Generated: `account_test_stored`. */
 int qk_test_stored(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, ProtobufCMessage **ret_state);
 
-/** Replaces what is stored of an actor with a copy of `state`, or clears it (NULL). An active one is not told: its next
- *  save fails with QK_ECONFLICT, as if somebody else had written. 0, QK_EINVALID as above, QK_ETOOBIG, -ENOMEM.
- *  Generated: `account_test_store`. */
+/** Replaces what is stored of an actor with a copy of `state`, or clears it (NULL); the snapshot of one with a journal
+ * can only be cleared. An active one is not told: its next save fails with QK_ECONFLICT, as if somebody else had
+ * written. 0, QK_EINVALID as above, QK_ETOOBIG, -ENOMEM. Generated: `account_test_store`. */
 int qk_test_store(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, const ProtobufCMessage *state);
+
+/** Position of the last event in the journal of an actor, 0 where it has none. Generated: `ledger_test_position`. */
+uint64_t qk_test_position(struct qk_test *test, const struct qk_type *type, struct qk_ref ref);
+
+/** The event at `position` of an actor's journal, from 1 on. `ret_event` is made with malloc; free it with
+ *  free_unpacked. 0; QK_ENOTFOUND where there is none, QK_EINVALID where the type has no journal or the key is none;
+ * then `ret_event` is NULL. Generated: `ledger_test_event`. */
+int qk_test_event(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, uint64_t position,
+                  ProtobufCMessage **ret_event);
+
+/** Adds an event to the journal of an actor, which is not told: where it is active its next append fails with
+ *  QK_ECONFLICT, as if somebody else had written. 0, QK_EINVALID as above, QK_ETOOBIG, -ENOMEM. Generated:
+ *  `ledger_test_append`. */
+int qk_test_append(struct qk_test *test, const struct qk_type *type, struct qk_ref ref, const ProtobufCMessage *event);
 
 /** Lets the next `skip` operations on stored state go on, then has `n` of them fail with `status` (less than 0),
  *  replacing what an earlier call asked for. An operation that fails changes nothing, unless `done`: then it has been

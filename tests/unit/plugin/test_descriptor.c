@@ -122,6 +122,35 @@ START_TEST(test_descriptor_types_are_checked)
 }
 END_TEST
 
+/* Gives the type a journal that is as it should be. */
+static struct qk_type *give_journal(void)
+{
+    d->type.store = d->text;
+    d->type.state = d->type.event = &d->number;
+    d->type.apply = (int (*)(void *, const ProtobufCMessage *))(uintptr_t)d->text;
+    return &d->type;
+}
+
+START_TEST(test_descriptor_journals_are_checked)
+{
+    give_journal();
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+    give_journal()->apply = NULL;
+    expect(QK_PLUGIN_DAMAGED, "no function that applies");
+    give_journal()->apply = (int (*)(void *, const ProtobufCMessage *))(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "no function that applies");
+    give_journal()->store = NULL;
+    expect(QK_PLUGIN_DAMAGED, "no store");
+    give_journal()->state = NULL;
+    expect(QK_PLUGIN_DAMAGED, "no state");
+    give_journal()->event = (const ProtobufCMessageDescriptor *)(uintptr_t)16;
+    expect(QK_PLUGIN_DAMAGED, "message");
+    give_journal()->apply = NULL; /* beyond what an older plugin's struct has */
+    d->type.abi.size = offsetof(struct qk_type, event);
+    ck_assert_msg(check() == 0, "%s", refusal.text);
+}
+END_TEST
+
 START_TEST(test_descriptor_services_are_checked)
 {
     d->plugin.services = (const struct qk_service *const *)(uintptr_t)16;
@@ -432,6 +461,7 @@ int main(void)
     tcase_add_test(tc, test_descriptor_whole_one_passes);
     tcase_add_test(tc, test_descriptor_plugin_is_checked);
     tcase_add_test(tc, test_descriptor_types_are_checked);
+    tcase_add_test(tc, test_descriptor_journals_are_checked);
     tcase_add_test(tc, test_descriptor_services_are_checked);
     tcase_add_test(tc, test_descriptor_services_have_limits);
     tcase_add_test(tc, test_descriptor_filters_are_checked);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <pthread.h>
+#include <quark/abi.h>
 #include <quark/status.h>
 #include "two_sides.h"
 
@@ -150,7 +151,8 @@ START_TEST(test_channel_bounds_what_the_other_side_asks)
     two_sides_open(&t, QK_RING_BYTES_MIN, 100, 3);
     for (unsigned i = 1; i <= 5; i++) {
         struct qk_port_frame *f = make_frame(QK_PORT_STORE, CLIENT, i, "k", 0);
-        f->store = QK_STORE_READ;
+        f->store = QK_STORE_REPLAY;
+        f->count = i;
         send_ok(t.host, f);
     }
     ck_assert_int_eq(qk_channel_receive(t.silo, 10, &chain, &text), 3);
@@ -163,6 +165,8 @@ START_TEST(test_channel_bounds_what_the_other_side_asks)
     }
     while (chain != NULL) {
         struct qk_port_frame *next = chain->next;
+        ck_assert_uint_eq(chain->store, QK_STORE_REPLAY);
+        chain->more = chain->count == 2;
         chain->kind = QK_PORT_STORED;
         chain->key_len = 0;
         send_ok(t.silo, (chain->next = NULL, chain));
@@ -172,6 +176,8 @@ START_TEST(test_channel_bounds_what_the_other_side_asks)
         struct qk_port_frame *f = receive_one(t.host);
         ck_assert_int_eq(f->status, 0);
         ck_assert_uint_eq(f->call_id, i);
+        ck_assert_uint_eq(f->count, i);
+        ck_assert_uint_eq(f->more, i == 2);
         qk_port_frame_destroy(f);
     }
     two_sides_close(&t);
@@ -303,7 +309,10 @@ START_TEST(test_channel_refuses_forged_heads)
     breaks(&f, 1, 4);
     f = (struct qk_flat){.kind = QK_PORT_REPLY, .id = 77};
     breaks(&f, 1, 0); /* an answer to nothing */
-    f = (struct qk_flat){.kind = QK_PORT_STORE, .id = 77, .store = 4, .key_len = 1};
+    f = (struct qk_flat){.kind = QK_PORT_STORE, .id = 77, .store = QK_STORE_REPLAY + 1, .key_len = 1};
+    breaks(&f, 1, 1);
+    f.store = QK_STORE_APPEND;
+    f.count = QK_EVENTS_MAX + 1;
     breaks(&f, 1, 1);
 }
 END_TEST
