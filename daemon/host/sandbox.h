@@ -67,10 +67,11 @@ int qk_sandbox_supported(char *why, size_t why_size);
 
 /*
  * Goes inside. The process must have one thread; threads that it starts later are inside as well. What `spec` points to
- * is not needed afterwards.
- * 0, or an error with its reason in `why`: -ENOSYS when a protection is missing and `best_effort` is not set; -EBUSY
- * when there are other threads; -ESRCH when the parent is gone; else the -errno of the step that `why` names. After an
- * error the process may be half inside, and has to end.
+ * is not needed afterwards. Warm before what reads files or maps code when it is first used: backtrace(), iconv().
+ * 0, with what is missing in `why` where `best_effort` puts up with it; or an error with its reason in `why`: -ENOSYS
+ * when a protection is missing and `best_effort` is not set; -EBUSY when there are other threads; -ESRCH when the
+ * parent is gone; else the -errno of the step that `why` names. After an error the process may be half inside, and has
+ * to end.
  */
 int qk_sandbox_enter(const struct qk_sandbox_spec *spec, char *why, size_t why_size);
 

@@ -51,7 +51,7 @@ WALLS = [
     (r"check\.h$", ["tests", "sdk/template", "plugins"]),
     (r"google/protobuf/", ["sdk/protoc-gen-quark", "sdk/schema", "proto", "tests"]),
     (r"sys/(socket|un|epoll|timerfd)\.h$",
-     ["daemon/loop", "daemon/gateway", "daemon/main", "daemon/ctl", "sdk/client", "plugins", "tests"]),
+     ["daemon/loop", "daemon/gateway", "daemon/main", "daemon/host", "daemon/ctl", "sdk/client", "plugins", "tests"]),
     (r"(sys/)?(time|fcntl|poll)\.h$",
      ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/host", "daemon/ctl",
       "daemon/transport", "sdk", "plugins", "tests"]),
