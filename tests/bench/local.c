@@ -10,6 +10,8 @@
 #define MESSAGES    4000000
 #define HOPS        2000000
 #define PUBLISHES   1000
+#define TEXTS       200000
+#define TURN_BYTES  (2 * 1024 * 1024)
 
 /* Calls `method` of the driver `key` with `value`. */
 static void drive(const struct qk_method *method, const char *key, int64_t value)
@@ -46,11 +48,13 @@ void local_pairs(const struct bench_workload *w, struct bench_sample *ret_sample
     silo_close();
 }
 
-/* Round trips with a text there and back. Each call of the driver makes few, for the replies stay until its turn ends.
- */
+/* Round trips with a text there and back. Each call of the driver makes no more than hold TURN_BYTES, for the replies
+ * stay until its turn ends: with more than the processor's caches and the allocator keep at hand, it would be the
+ * kernel's clearing of fresh pages that is measured. */
 void local_texts(const struct bench_workload *w, struct bench_sample *ret_sample)
 {
-    int64_t each = 4000, calls = 50;
+    int64_t each = TURN_BYTES / w->size < 4000 ? TURN_BYTES / w->size : 4000;
+    int64_t calls = TEXTS / each < 400 ? TEXTS / each : 400;
     char *text = malloc(w->size + 1u);
     if (text == NULL)
         bench_fail("out of memory");
