@@ -20,21 +20,27 @@
 enum state { FREE = 0, ARMED, QUEUED, RUNNING, ENDED };
 
 struct qk_ticker {
-    struct qk_deadline deadline; /* first */
-    struct qk_memo memo;
-    struct qk_worker *worker; /* whose wheel it is in */
+    struct qk_deadline deadline; /* first; its expiry stays the beat when it is not in the wheel */
+    struct qk_worker *worker;    /* whose wheel it is in */
     struct qk_act *act;
     const struct qk_rt_method *method;
-    ProtobufCMessage *request;
-    int64_t due; /* tick */
-    int64_t period;
-    uint64_t request_id;
-    struct qk_baggage *baggage; /* context of the turn that started it; NULL: none */
+    union {
+        struct {
+            int64_t period;
+            uint64_t request_id;
+        };
+        struct qk_memo memo; /* once it has ended while in the wheel of another worker */
+    };
+    struct qk_baggage *baggage;   /* context of the turn that started it; NULL: none */
+    struct qk_arena_chunk *hangs; /* on the request; NULL: nothing */
     uint32_t slot;
-    atomic_uint state;
+    _Atomic uint8_t state;
     bool keeps_active;
-    struct qk_arena arena; /* the request */
+    max_align_t request[]; /* a copy of the struct */
 };
+
+/* A million of them are mostly written to cold memory. */
+static_assert(sizeof(struct qk_ticker) == 96, "a timer and a small request take two cache lines");
 
 struct qk_timer_slot {
     struct qk_ticker *ticker; /* NULL: free */
@@ -52,7 +58,10 @@ struct qk_timers {
 
 static void ticker_free(struct qk_ticker *tm)
 {
-    qk_arena_finish(&tm->arena);
+    if (qk_unlikely(tm->hangs != NULL)) {
+        struct qk_arena arena = {.chunks = tm->hangs};
+        qk_arena_finish(&arena);
+    }
     if (tm->baggage != NULL)
         qk_baggage_unref(tm->baggage);
     free(tm);
@@ -80,26 +89,28 @@ static bool grow(struct qk_timers *timers)
     return true;
 }
 
-static bool take_slot(struct qk_act *act, struct qk_ticker *tm)
+/* The timers of an activation, with room for one more; NULL without memory. */
+static struct qk_timers *make_room(struct qk_act *act)
 {
     struct qk_extras *extras = qk_act_need_extras(act);
     if (extras == NULL)
-        return false;
+        return NULL;
+    if (extras->timers == NULL)
+        extras->timers = calloc(1, sizeof(*extras->timers));
     struct qk_timers *timers = extras->timers;
-    if (timers == NULL) {
-        timers = extras->timers = calloc(1, sizeof(*timers));
-        if (timers == NULL)
-            return false;
-    }
-    if (timers->free_slot == timers->room && !grow(timers))
-        return false;
+    return timers != NULL && (timers->free_slot != timers->room || grow(timers)) ? timers : NULL;
+}
+
+/* Gives the timer a slot, and its id. */
+static uint64_t take_slot(struct qk_timers *timers, struct qk_ticker *tm)
+{
     tm->slot = timers->free_slot;
     struct qk_timer_slot *slot = &timers->slots[tm->slot];
     timers->free_slot = slot->next_free;
     slot->ticker = tm;
     slot->generation++;
     timers->count++;
-    return true;
+    return (uint64_t)slot->generation << 32 | tm->slot;
 }
 
 static void leave_slot(struct qk_act *act, const struct qk_ticker *tm)
@@ -112,32 +123,34 @@ static void leave_slot(struct qk_act *act, const struct qk_ticker *tm)
     timers->count--;
 }
 
-static uint64_t id_of(const struct qk_act *act, const struct qk_ticker *tm)
-{
-    return (uint64_t)timers_of(act)->slots[tm->slot].generation << 32 | tm->slot;
-}
-
 /* ---- starting */
 
 static int make(struct qk_turn_state *t, const struct qk_rt_method *method, const ProtobufCMessage *request,
                 struct qk_ticker **ret_ticker)
 {
-    struct qk_ticker *tm = calloc(1, sizeof(*tm));
+    const ProtobufCMessageDescriptor *desc = method->desc->request;
+    struct qk_ticker *tm = malloc(sizeof(*tm) + desc->sizeof_message);
     if (tm == NULL)
         return QK_ENOMEMORY;
-    qk_arena_init(&tm->arena, QK_TURN_ARENA_MAX);
-    const ProtobufCMessageDescriptor *desc = method->desc->request;
-    tm->request = qk_arena_alloc(&tm->arena, desc->sizeof_message);
-    int rc = tm->request != NULL ? qk_message_copy(desc, request, tm->request, &tm->arena) : QK_ENOMEMORY;
-    if (rc == 0 && qk_baggage_has(t))
+    qk_timer_init(&tm->deadline.timer);
+    tm->deadline.kind = QK_DEADLINE_TICK;
+    tm->baggage = NULL;
+    tm->hangs = NULL;
+    int rc = 0;
+    if (qk_likely(method->flat_request && request->n_unknown_fields == 0)) {
+        memcpy(tm->request, request, desc->sizeof_message);
+    } else {
+        struct qk_arena arena;
+        qk_arena_init(&arena, QK_TURN_ARENA_MAX);
+        rc = qk_message_copy(desc, request, (ProtobufCMessage *)tm->request, &arena);
+        tm->hangs = arena.chunks;
+    }
+    if (rc == 0 && qk_unlikely(qk_baggage_has(t)))
         rc = qk_baggage_pass(t, &tm->baggage);
-    if (rc == 0 && !take_slot(t->act, tm))
-        rc = QK_ENOMEMORY;
     if (rc < 0) {
         ticker_free(tm);
         return rc;
     }
-    tm->deadline.kind = QK_DEADLINE_TICK;
     tm->method = method;
     tm->act = t->act;
     tm->request_id = t->request_id;
@@ -145,11 +158,11 @@ static int make(struct qk_turn_state *t, const struct qk_rt_method *method, cons
     return 0;
 }
 
-static void arm(struct qk_worker *w, struct qk_ticker *tm)
+static void arm(struct qk_worker *w, struct qk_ticker *tm, int64_t due)
 {
     tm->worker = w;
     atomic_store_explicit(&tm->state, ARMED, memory_order_release);
-    qk_wheel_start(&w->wheel, &tm->deadline.timer, tm->due);
+    qk_wheel_start(&w->wheel, &tm->deadline.timer, due);
 }
 
 static int64_t to_ticks(int64_t ms)
@@ -158,11 +171,20 @@ static int64_t to_ticks(int64_t ms)
     return ms < INT64_MAX / 4 ? ms / each : INT64_MAX / 4;
 }
 
+/* The activation's method; NULL where it is another type's. */
+static const struct qk_rt_method *own_method(const struct qk_rt_type *type, const struct qk_method *m)
+{
+    uintptr_t place = (uintptr_t)m - (uintptr_t)type->desc->methods;
+    if (qk_likely(place < type->desc->n_methods * sizeof(*m)))
+        return &type->methods[place / sizeof(*m)];
+    return m->type_id == type->id ? qk_type_method(type, m->id) : NULL;
+}
+
 int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t due_ms, int64_t period_ms,
                     uint32_t flags, const ProtobufCMessage *request, uint64_t *ret_id, const char **ret_why)
 {
     struct qk_act *act = t->act;
-    const struct qk_rt_method *method = m->type_id == act->type->id ? qk_type_method(act->type, m->id) : NULL;
+    const struct qk_rt_method *method = own_method(act->type, m);
     *ret_why = "a timer calls a method of the actor's own type, with a request of the method's";
     if (method == NULL || request == NULL || request->descriptor != method->desc->request || due_ms < 0 ||
         period_ms < 0)
@@ -170,10 +192,13 @@ int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t 
     *ret_why = "the activation ends";
     if (t->what == QK_TURN_DEACTIVATE)
         return QK_ESTATE;
+    struct qk_timers *timers = timers_of(act);
     *ret_why = "an activation has 16,384 timers at most";
-    if (timers_of(act) != NULL && timers_of(act)->count >= QK_TIMERS_MAX)
+    if (timers != NULL && timers->count >= QK_TIMERS_MAX)
         return QK_EOVERLOADED;
     *ret_why = "out of memory, or the request is too large or too deep";
+    if (qk_unlikely(timers == NULL || timers->free_slot == timers->room) && (timers = make_room(act)) == NULL)
+        return QK_ENOMEMORY;
     struct qk_ticker *tm;
     int rc = make(t, method, request, &tm);
     if (rc < 0)
@@ -182,10 +207,10 @@ int qk_timers_start(struct qk_turn_state *t, const struct qk_method *m, int64_t 
     tm->keeps_active = (flags & QK_TIMER_KEEPS_ACTIVE) != 0;
     tm->period = period_ms > 0 ? to_ticks(period_ms) : 0;
     /* Rounded up, so that it is never early. */
-    tm->due = (w->now_ns + QK_TICK_NS - 1) / QK_TICK_NS + to_ticks(due_ms);
-    arm(w, tm);
+    arm(w, tm, (w->now_ns + QK_TICK_NS - 1) / QK_TICK_NS + to_ticks(due_ms));
+    uint64_t id = take_slot(timers, tm);
     if (ret_id != NULL)
-        *ret_id = id_of(act, tm);
+        *ret_id = id;
     return 0;
 }
 
@@ -244,7 +269,7 @@ void qk_timers_told(struct qk_worker *w, struct qk_memo *memo)
 void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
 {
     struct qk_ticker *tm = (struct qk_ticker *)deadline;
-    unsigned armed = ARMED;
+    uint8_t armed = ARMED;
     if (!atomic_compare_exchange_strong_explicit(&tm->state, &armed, QUEUED, memory_order_acq_rel,
                                                  memory_order_acquire))
         return; /* a memo that frees it is on its way */
@@ -252,15 +277,14 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
     struct qk_act *act = tm->act;
     struct qk_msg *msg = qk_msg_create(w, QK_MSG_TICK, 0);
     if (msg == NULL) {
-        tm->due = w->now_ns / QK_TICK_NS + 10;
-        arm(w, tm);
+        arm(w, tm, w->now_ns / QK_TICK_NS + 10);
         return;
     }
     msg->type = act->type;
     msg->method = tm->method;
     msg->called = tm->method->desc;
     msg->ticker = tm;
-    msg->request = tm->request;
+    msg->request = (ProtobufCMessage *)tm->request;
     msg->sender = "timer";
     if (tm->baggage != NULL)
         msg->baggage = qk_baggage_fork(w, tm->baggage, msg, qk_act_key(act), act->key_len);
@@ -279,7 +303,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
 
 bool qk_timers_begin(struct qk_msg *msg)
 {
-    unsigned queued = QUEUED;
+    uint8_t queued = QUEUED;
     return atomic_compare_exchange_strong_explicit(&msg->ticker->state, &queued, RUNNING, memory_order_acq_rel,
                                                    memory_order_acquire);
 }
@@ -310,9 +334,9 @@ void qk_timers_complete(struct qk_worker *w, struct qk_msg *msg)
     /* On the beat that it was started with, without making up for beats that were missed. */
     qk_worker_read_clock(w);
     int64_t now = w->now_ns / QK_TICK_NS;
-    tm->due += tm->period;
-    if (tm->due <= now)
-        tm->due += (now - tm->due) / tm->period * tm->period + tm->period;
+    int64_t due = tm->deadline.timer.expiry + tm->period;
+    if (due <= now)
+        due += (now - due) / tm->period * tm->period + tm->period;
     qk_msg_destroy(w, msg);
-    arm(w, tm);
+    arm(w, tm, due);
 }

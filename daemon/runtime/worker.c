@@ -12,6 +12,7 @@
 #include "wire/message.h"
 
 #define ROUND_RUNS    128     /* activations and fibers in a round */
+#define ROUND_TIMERS  512     /* due timers in a round */
 #define STORE_SPIN_NS 500000  /* how long a worker looks for work while a store owes one of its fibers an answer */
 #define VAIN_MAX      16      /* such waits in vain, after which there are none */
 #define VAIN_AGAIN    256     /* but for one in so many */
@@ -220,11 +221,15 @@ static void take_posted(struct qk_worker *w)
     qk_spin_unlock(&rt->post_lock);
 }
 
-static void fire_timers(struct qk_worker *w)
+/* Handles what is due, but no more than a round can be expected to deal with: a million ticks at once would each take
+ * memory for a message before the first of them is a turn. True when more is due. */
+static bool fire_timers(struct qk_worker *w)
 {
     qk_wheel_advance(&w->wheel, w->now_ns / QK_TICK_NS);
-    struct qk_timer *timer;
-    while ((timer = qk_wheel_pop(&w->wheel)) != NULL) {
+    for (unsigned n = 0; n < ROUND_TIMERS; n++) {
+        struct qk_timer *timer = qk_wheel_pop(&w->wheel);
+        if (timer == NULL)
+            return false;
         struct qk_deadline *deadline = (struct qk_deadline *)timer;
         if (deadline->kind == QK_DEADLINE_TICK)
             qk_timers_due(w, deadline);
@@ -235,6 +240,7 @@ static void fire_timers(struct qk_worker *w)
         else
             qk_call_expired(w, deadline);
     }
+    return true;
 }
 
 static void online(struct qk_worker *w)
@@ -334,7 +340,7 @@ bool qk_worker_round(struct qk_worker *w)
     online(w);
     qk_worker_read_clock(w);
     take_posted(w);
-    fire_timers(w);
+    bool more = fire_timers(w);
     unsigned runs = 0;
     qk_frames_deliver(w);                     /* what was refused as it came, above all */
     w->round_until_ns = w->now_ns + ROUND_NS; /* the clock is read now and then between turns */
@@ -362,7 +368,7 @@ bool qk_worker_round(struct qk_worker *w)
     if (runs != 0 && w->now_ns - w->polled_ns > POLL_EVERY_NS)
         poll_once(w, 0);
     qk_count(&w->loops, 1);
-    return runs != 0 || swept;
+    return runs != 0 || swept || more;
 }
 
 /* ---- the end */
@@ -465,7 +471,7 @@ static int64_t sleep_bound(const struct qk_worker *w)
     int64_t next = INT64_MAX;
     int64_t tick = qk_wheel_next(&w->wheel);
     if (tick != INT64_MAX)
-        next = (tick + 1) * QK_TICK_NS;
+        next = tick * QK_TICK_NS;
     if (w->retired != NULL && w->now_ns + 10 * QK_TICK_NS < next)
         next = w->now_ns + 10 * QK_TICK_NS;
     if (w->suspended != NULL && qk_deadlock_next(w) < next)

@@ -201,3 +201,67 @@ int link_hop(qk_turn *t, Bench__Number *self, const Bench__Number *req)
     in.value = req->value - 1;
     return link_hop_send(t, key_of((self->value + 1) % BENCH_MEMBERS), &in);
 }
+
+/* ---- clock */
+
+static struct {
+    struct qk_park park;
+    _Atomic uint32_t left; /* ticks to come */
+    _Atomic int64_t last_ns;
+    float *late_us; /* NULL: not wanted */
+} ticks;
+
+static int64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+void actors_expect_ticks(uint32_t count, float *late_us)
+{
+    ticks.late_us = late_us;
+    atomic_store(&ticks.left, count);
+}
+
+int64_t actors_wait_for_ticks(void)
+{
+    while (atomic_load(&ticks.left) != 0)
+        qk_park_wait(&ticks.park, -1);
+    return atomic_load(&ticks.last_ns);
+}
+
+/* Where the timer `i` lies in the spread: all over it, in no order. */
+static int64_t scatter(int64_t i, int64_t spread_ms)
+{
+    return spread_ms != 0 ? (int64_t)((uint64_t)i * 0x9e3779b97f4a7c15ull >> 32) % spread_ms : 0;
+}
+
+int clock_start(qk_turn *t, const Bench__Timers *req, Bench__Nothing *rep)
+{
+    (void)rep;
+    Bench__Due in = BENCH__DUE__INIT;
+    int64_t begun_ns = now_ns(), first_ms = req->due_ns > begun_ns ? (req->due_ns - begun_ns) / 1000000 : 0;
+    for (int64_t i = 0; i < req->count; i++) {
+        int64_t due_ms = first_ms + scatter(i, req->spread_ms);
+        if (req->late)
+            in.ns = now_ns() + due_ms * 1000000;
+        int rc = clock_tick_timer(t, due_ms, 0, 0, &in, NULL);
+        if (rc < 0)
+            return qk_fail(t, rc, "%s", qk_error(t));
+    }
+    return 0;
+}
+
+int clock_tick(qk_turn *t, const Bench__Due *req)
+{
+    (void)t;
+    uint32_t left = atomic_fetch_sub(&ticks.left, 1) - 1;
+    if (req->ns != 0)
+        ticks.late_us[left] = (float)(now_ns() - req->ns) / 1e3f;
+    if (left == 0) {
+        atomic_store(&ticks.last_ns, now_ns());
+        qk_park_wake(&ticks.park);
+    }
+    return 0;
+}

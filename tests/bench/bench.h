@@ -9,6 +9,7 @@
 
 #define BENCH_MEMBERS 1000    /* of a ring and of an audience */
 #define BENCH_CROWD   1000000 /* actors of create_1m */
+#define BENCH_TIMERS  1000000
 
 /* What one run of a workload gave. */
 struct bench_sample {
@@ -64,7 +65,13 @@ void actors_prepare(void);
 /* Waits until the ring's token has come to rest. */
 void actors_wait_for_token(void);
 
-/* ---- workloads (local.c, client.c, overload.c) and floors (floor.c) */
+/* So many timers will tick; how late each comes goes to `late_us` where that is wanted. */
+void actors_expect_ticks(uint32_t count, float *late_us);
+
+/* Waits until all have; when the last did. */
+int64_t actors_wait_for_ticks(void);
+
+/* ---- workloads (local.c, timers.c, client.c, overload.c) and floors (floor.c) */
 
 void local_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
 void local_pairs(const struct bench_workload *w, struct bench_sample *ret_sample);
@@ -84,6 +91,8 @@ void client_calls(const struct bench_workload *w, struct bench_sample *ret_sampl
 
 void save_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
 void overload_goodput(const struct bench_workload *w, struct bench_sample *ret_sample);
+void timers_start(const struct bench_workload *w, struct bench_sample *ret_sample);
+void timers_fire(const struct bench_workload *w, struct bench_sample *ret_sample);
 void overload_recovery(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 void floor_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
@@ -93,6 +102,8 @@ void floor_ring(const struct bench_workload *w, struct bench_sample *ret_sample)
 void floor_create(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_fanout(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_socket(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_timer_start(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_timer_fire(const struct bench_workload *w, struct bench_sample *ret_sample);
 void floor_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 #endif

@@ -463,6 +463,26 @@ START_TEST(test_timers_of_many_actors_on_many_workers)
 }
 END_TEST
 
+/* Ticks that are due at once become messages a few at a time, so that what they take is bounded. */
+START_TEST(test_timers_that_are_due_at_once)
+{
+    enum { MANY = 5000 };
+    Rt__Number in = RT__NUMBER__INIT;
+    in.value = MANY;
+    ck_assert_int_eq(harness_call(&h, find(FILL), "a", &in.base, NULL), 0);
+    ck_assert_int_eq(qk_runtime_next_deadline(h.rt), h.now_ns + 5000000); /* it sleeps no longer than until then */
+    h.now_ns += 5000000;
+    int rounds = 0;
+    for (int before = 0; ticks < MANY; before = ticks, rounds++) {
+        ck_assert(qk_runtime_step(h.rt));
+        ck_assert_int_le(ticks - before, 1000);
+    }
+    ck_assert_int_ge(rounds, 5);
+    harness_run(&h);
+    ck_assert_int_eq(ticks, MANY);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("timers");
@@ -477,6 +497,7 @@ int main(void)
     tcase_add_test(c, test_timers_end_with_the_activation);
     tcase_add_test(c, test_timers_keep_their_activation_or_not);
     tcase_add_test(c, test_timers_are_bounded);
+    tcase_add_test(c, test_timers_that_are_due_at_once);
     suite_add_tcase(s, c);
     TCase *threads = tcase_create("threads");
     tcase_add_test(threads, test_timers_of_many_actors_on_many_workers);
