@@ -349,7 +349,7 @@ static void snapshot(struct qk_turn_state *t, struct qk_state_wait *wait)
         return;
     journal->snapshot = journal->position;
     int rc = qk_state_step(wait, QK_STEP_SNAPSHOT_WRITE);
-    if (rc < 0)
+    if (rc < 0 && rc != QK_ECONFLICT)
         qk_runtime_log(t->worker->rt, QK_LOG_WARNING, t->act, t->request_id,
                        "the snapshot at position %" PRIu64 " could not be stored (status %d): %s", journal->position,
                        rc, t->error_text);

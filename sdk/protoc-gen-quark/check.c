@@ -164,6 +164,9 @@ static void check_c_names(struct gen *g)
                                                 "_begin_watch",
                                                 "_end_watch"};
     static const char *const store_suffixes[] = {"_load", "_save", "_clear", "_test_stored", "_test_store"};
+    static const char *const journal_suffixes[] = {"_apply",        "_apply_entry",   "_append",     "_append_all",
+                                                   "_position",     "_replay",        "_replay_fn",  "_replay_to",
+                                                   "_replay_entry", "_test_position", "_test_event", "_test_append"};
     struct names names = {0};
     const char *plugin = g->params.plugin;
     static const struct gen_path nowhere;
@@ -182,6 +185,9 @@ static void check_c_names(struct gen *g)
         origin = gen_format(g, "the stored state of `%s`", t->pb->name);
         for (size_t i = 0; t->store != NULL && i < sizeof(store_suffixes) / sizeof(store_suffixes[0]); i++)
             add_name(g, &names, gen_format(g, "%s%s", t->prefix, store_suffixes[i]), t->file, &name, origin);
+        origin = gen_format(g, "the journal of `%s`", t->pb->name);
+        for (size_t i = 0; t->event_name != NULL && i < sizeof(journal_suffixes) / sizeof(journal_suffixes[0]); i++)
+            add_name(g, &names, gen_format(g, "%s%s", t->prefix, journal_suffixes[i]), t->file, &name, origin);
         for (uint32_t k = 0; k < t->n_methods; k++) {
             const struct gen_method *m = &t->methods[k];
             name = gen_path_of(&m->path, IN_ANY_NAME, -1);

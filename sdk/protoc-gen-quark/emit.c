@@ -114,6 +114,7 @@ static void put_handlers(const struct gen_type *t, FILE *out)
                 "/* An actor that this one watches has failed or ended. */\n"
                 "void %s_on_watched(qk_turn *t%s%s%s, const struct qk_watch_event *event);\n",
                 t->prefix, t->state != NULL ? ", " : "", state, t->state != NULL ? " *self" : "");
+    gen_journal_prototype(t, out);
     fputc('\n', out);
 }
 
@@ -210,14 +211,15 @@ static void put_kin(const struct gen_type *t, FILE *out)
                 t->prefix, functions[i][0], functions[i][1], t->id);
 }
 
-/* Three operations on the turn's own state: `self` is there so that the compiler knows whose it is. */
+/* Operations on the turn's own state: `self` is there so that the compiler knows whose it is. */
 static void put_store(const struct gen_type *t, FILE *out)
 {
     static const char *const operations[][2] = {{"load", "LOAD"}, {"save", "SAVE"}, {"clear", "CLEAR"}};
     fprintf(out,
             "/* The stored state of `%s`, for its own handlers; quark/actor.h (qk_state) says what comes back. */\n\n",
             t->name);
-    for (size_t i = 0; i < sizeof(operations) / sizeof(operations[0]); i++)
+    size_t n = t->event == NULL ? sizeof(operations) / sizeof(operations[0]) : 1; /* events make the state */
+    for (size_t i = 0; i < n; i++)
         fprintf(out,
                 "static inline int %s_%s(qk_turn *t, %s *self)\n"
                 "{\n"
@@ -276,6 +278,8 @@ void gen_emit_header(struct gen *g, const struct gen_file *file, FILE *out)
             put_timers(t, out);
         if (g->params.plugin != NULL && t->store != NULL)
             put_store(t, out);
+        if (g->params.plugin != NULL)
+            gen_journal_functions(t, out);
     }
     gen_emit_end(out);
 }

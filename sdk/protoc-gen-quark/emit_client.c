@@ -106,12 +106,18 @@ static void put_test_store(const struct gen_type *t, FILE *out)
             "    int rc = qk_test_stored(test, &%s_type, ref, &state);\n"
             "    *ret_state = (%s *)state;\n"
             "    return rc;\n"
-            "}\n\n"
+            "}\n\n",
+            t->prefix, state, t->prefix, state);
+    if (t->event != NULL) {
+        gen_journal_test(t, out);
+        return;
+    }
+    fprintf(out,
             "static inline int %s_test_store(struct qk_test *test, struct qk_ref ref, const %s *state)\n"
             "{\n"
             "    return qk_test_store(test, &%s_type, ref, (const ProtobufCMessage *)state);\n"
             "}\n\n",
-            t->prefix, state, t->prefix, state, t->prefix, state, t->prefix);
+            t->prefix, state, t->prefix);
 }
 
 static void put_test_ask(const char *name, const struct gen_method *m, FILE *out)

@@ -131,12 +131,12 @@ static void put_type(struct gen *g, const struct gen_type *t, FILE *out)
             "    .restart_window_ms = %" PRIu32 "u,\n"
             "    .backoff_ms = %" PRIu32 "u,\n"
             "    .backoff_max_ms = %" PRIu32 "u,\n"
-            "%s"
+            "%s%s"
             "};\n\n",
             t->on_child_failure ? gen_format(g, "%s_child_failure_entry", t->prefix) : "NULL",
             t->on_watched ? gen_format(g, "%s_watched_entry", t->prefix) : "NULL", gen_directive_word(t->directive),
             gen_strategy_word(t->strategy), t->restart_max, t->restart_window_ms, t->backoff_ms, t->backoff_max_ms,
-            gen_filters_list(g, (const char *const *)t->filters, t->n_filters));
+            gen_filters_list(g, (const char *const *)t->filters, t->n_filters), gen_journal_members(g, t));
 }
 
 /* The descriptors of all files, imports first and without the places in their sources. */
@@ -218,6 +218,7 @@ void gen_emit_source(struct gen *g, const struct gen_file *file, FILE *out)
         if (g->params.plugin != NULL) {
             put_lifecycle(t, out);
             put_supervision(t, out);
+            gen_journal_entry(t, out);
         }
         put_methods(g, t, out);
         if (g->params.plugin != NULL)

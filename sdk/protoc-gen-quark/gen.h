@@ -109,6 +109,9 @@ struct gen_type {
     bool on_deactivate;
     const char *store; /* NULL: the state is not stored */
     bool lazy_state;
+    const char *event_name;          /* NULL: none is named */
+    const struct gen_message *event; /* NULL: none, or there is none of that name */
+    uint32_t snapshot_every;
     uint32_t reentrancy; /* 0 or a flag of enum qk_type_flags */
     uint32_t overload;   /* likewise */
     char **filters;      /* names, the outermost first */
@@ -189,6 +192,16 @@ int gen_run(FILE *in, FILE *out, FILE *errors);
 
 /* model.c: files, messages, types and methods, each checked for itself. */
 void gen_model_build(struct gen *g);
+/* How mistakes in an option that names a message are told. */
+struct gen_words {
+    const char *code;
+    const char *member;  /* of the options */
+    const char *meaning; /* "the state" */
+};
+
+/* The message that an option of a type names; NULL where there is none, which has been reported. */
+const struct gen_message *gen_named_message(struct gen *g, const struct gen_type *t, int member, const char *name,
+                                            const struct gen_words *words);
 struct gen_path gen_option_path(const struct gen_path *of, int options, int extension, int member);
 
 /* traits.c: the options of a type and of a method that say how they behave, each checked for itself. The second runs
@@ -204,6 +217,15 @@ void gen_filters_check_params(struct gen *g);
 const char *const *gen_filters_of(struct gen *g, const struct gen_file *file, size_t *ret_count);
 void gen_filters_declare(struct gen *g, const struct gen_file *file, FILE *out);
 const char *gen_filters_list(struct gen *g, const char *const *names, size_t n); /* two members of a table; "": none */
+
+/* journal.c: types whose state is made of events: their options, and what is written for them. */
+void gen_journal_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o);
+void gen_journal_check(struct gen *g, struct gen_type *t);
+void gen_journal_prototype(const struct gen_type *t, FILE *out);
+void gen_journal_functions(const struct gen_type *t, FILE *out);
+void gen_journal_entry(const struct gen_type *t, FILE *out);
+const char *gen_journal_members(struct gen *g, const struct gen_type *t); /* of a table; "": none */
+void gen_journal_test(const struct gen_type *t, FILE *out);
 
 /* check.c: what must hold between them. */
 void gen_check(struct gen *g);

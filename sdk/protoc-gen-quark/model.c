@@ -134,36 +134,33 @@ static const char *suggest_message(struct gen *g, const struct gen_file *file, c
     return qk_suggest(name, words);
 }
 
+const struct gen_message *gen_named_message(struct gen *g, const struct gen_type *t, int member, const char *name,
+                                            const struct gen_words *words)
+{
+    unsigned mark = mark_imports(g, t->file);
+    struct gen_path path = gen_option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, member);
+    struct gen_mistake mistake = {
+        .code = words->code, .file = t->file, .path = &path, .needle = gen_format(g, "\"%s\"", name)};
+    const struct gen_message *m = resolve(g, t->file->pb->package, name);
+    if (m != NULL && m->file->mark != mark) {
+        mistake.help = gen_format(g, "add: import \"%s\";", m->file->pb->name);
+        gen_report(g, &mistake, "the %s message `%s` is in a file that is not imported", words->member, name);
+    } else if (m == NULL) {
+        const char *near = suggest_message(g, t->file, name, mark);
+        mistake.label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL;
+        mistake.help = gen_format(g, "declare `message %s { ... }`, or leave `%s` out where the actor has none", name,
+                                  words->member);
+        gen_report(g, &mistake, "there is no message `%s` for %s of `%s`", name, words->meaning, t->pb->name);
+    }
+    return m;
+}
+
 static void set_state(struct gen *g, struct gen_type *t, const char *state)
 {
-    if (!is_set(state))
-        return;
-    t->has_state = true;
-    unsigned mark = mark_imports(g, t->file);
-    struct gen_path path = gen_option_path(&t->path, IN_SERVICE_OPTIONS, EXT_ACTOR, 2);
-    t->state = resolve(g, t->file->pb->package, state);
-    if (t->state != NULL && t->state->file->mark != mark) {
-        gen_report(g,
-                   &(struct gen_mistake){.code = "QK0102",
-                                         .file = t->file,
-                                         .path = &path,
-                                         .needle = gen_format(g, "\"%s\"", state),
-                                         .help = gen_format(g, "add: import \"%s\";", t->state->file->pb->name)},
-                   "the state message `%s` is in a file that is not imported", state);
-    } else if (t->state == NULL) {
-        const char *near = suggest_message(g, t->file, state, mark);
-        gen_report(g,
-                   &(struct gen_mistake){.code = "QK0102",
-                                         .file = t->file,
-                                         .path = &path,
-                                         .needle = gen_format(g, "\"%s\"", state),
-                                         .label = near != NULL ? gen_format(g, "did you mean `%s`?", near) : NULL,
-                                         .help = gen_format(g,
-                                                            "declare `message %s { ... }`, or leave `state` out where "
-                                                            "the actor has none",
-                                                            state)},
-                   "there is no message `%s` for the state of `%s`", state, t->pb->name);
-    }
+    static const struct gen_words words = {"QK0102", "state", "the state"};
+    t->has_state = is_set(state);
+    if (t->has_state)
+        t->state = gen_named_message(g, t, 2, state, &words);
 }
 
 static void set_names(struct gen *g, struct gen_type *t, const Quark__ActorOptions *o)

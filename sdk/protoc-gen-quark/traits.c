@@ -208,6 +208,7 @@ void gen_traits_set(struct gen *g, struct gen_type *t, const Quark__ActorOptions
     set_store(g, t, o->store);
     set_supervision(g, t, o);
     gen_filters_set(g, t, o);
+    gen_journal_set(g, t, o);
     if (is_set(o->placement)) {
         m = mistake_at(t, "QK0101", &path, ACTOR_PLACEMENT, NULL);
         m.help = "one of hash (the default), random, prefer_local, least_loaded, stateless";
@@ -272,6 +273,7 @@ void gen_traits_check(struct gen *g, struct gen_type *t)
                  "choose another placement, or leave `store` out";
         gen_report(g, &m, "`%s` is stateless, so its state can't be stored", t->pb->name);
     }
+    gen_journal_check(g, t);
     if (t->lazy_state && t->store == NULL) {
         m = mistake_at(t, "QK0123", &path, ACTOR_LAZY_STATE, "lazy_state");
         m.help = "add `store`, or leave `lazy_state` out: only stored state is loaded";

@@ -253,6 +253,81 @@ int book_take(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__Ever
     return book_write(t, self, req, rep);
 }
 
+/* ---- the diary: made of events */
+
+int diary_apply(Test__EveryThing__Outer__State *self, const Test__EveryThing__Entry *event)
+{
+    if (event->what_case == TEST__EVERY_THING__ENTRY__WHAT_NOTES)
+        self->notes += event->notes;
+    else if (event->what_case == TEST__EVERY_THING__ENTRY__WHAT_TEXT)
+        return qk_set_string(&self->text, event->text);
+    return 0;
+}
+
+static void make_entry(Test__EveryThing__Entry *entry, char *text)
+{
+    test__every_thing__entry__init(entry);
+    entry->what_case = TEST__EVERY_THING__ENTRY__WHAT_TEXT;
+    entry->text = text;
+    if (*text >= '0' && *text <= '9') {
+        entry->what_case = TEST__EVERY_THING__ENTRY__WHAT_NOTES;
+        entry->notes = (uint32_t)atoi(text);
+    }
+}
+
+int diary_enter(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                Test__EveryThing__Text *rep)
+{
+    Test__EveryThing__Entry entries[2];
+    char *text = qk_strdup(t, req->text), *plus = strchr(text, '+');
+    if (plus != NULL) {
+        *plus = '\0';
+        make_entry(&entries[1], plus + 1);
+    }
+    make_entry(&entries[0], text);
+    int rc = plus != NULL ? diary_append_all(t, self, entries, 2) : diary_append(t, self, entries);
+    return rc < 0 ? qk_fail(t, rc, "not entered: %s", qk_error(t)) : show(t, self, rep);
+}
+
+int diary_open(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+               Test__EveryThing__Text *rep)
+{
+    (void)req;
+    return show(t, self, rep);
+}
+
+int diary_again(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__None *req,
+                Test__EveryThing__Text *rep)
+{
+    (void)req;
+    int rc = diary_load(t, self);
+    return rc < 0 ? rc : show(t, self, rep);
+}
+
+struct recall {
+    char text[200];
+    size_t n;
+};
+
+static int recall(void *arg, uint64_t position, const Test__EveryThing__Entry *event)
+{
+    struct recall *r = arg;
+    const char *text = event->what_case == TEST__EVERY_THING__ENTRY__WHAT_TEXT ? event->text : "notes";
+    r->n += (size_t)snprintf(r->text + r->n, sizeof(r->text) - r->n, "%d %s, ", (int)position, text);
+    return strcmp(text, "stop") == 0 ? 1 : 0;
+}
+
+int diary_recall(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,
+                 Test__EveryThing__Text *rep)
+{
+    (void)self;
+    struct recall r = {"", 0};
+    int rc = diary_replay(t, (uint64_t)atoi(req->text), recall, &r);
+    snprintf(r.text + r.n, sizeof(r.text) - r.n, "%d in all", (int)diary_position(t));
+    rep->text = qk_strdup(t, r.text);
+    return rc;
+}
+
 /* ---- the drawer: loaded when asked */
 
 int drawer_put(qk_turn *t, Test__EveryThing__Outer__State *self, const Test__EveryThing__Text *req,

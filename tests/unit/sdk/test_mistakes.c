@@ -161,6 +161,29 @@ static const struct row rows[] = {
      "     |                                                 ^^^^^^^^^^\n"},
     {"QK0123", "service S { option (quark.actor) = { reentrancy: \"reads\" };\nrpc A(N) returns (N); }", NULL,
      "x.proto:4:50: error[QK0123]: the reentrancy of `S` has no effect: none of its methods is read-only\n"},
+    {"QK0123", "service S { option (quark.actor) = { state: \"M\" store: \"sqlite\" snapshot_every: 5 }; }", NULL,
+     "x.proto:4:65: error[QK0123]: `snapshot_every` of `S` has no effect: it has no events\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { state: \"M\" store: \"sqlite\" snapshot_every: 5 }; }\n"
+     "     |                                                                 ^^^^^^^^^^^^^^\n"},
+    {"QK0128",
+     "service S { option (quark.actor) = { state: \"M\" store: \"sqlite\"\nevent: \"Entri\" }; }\nmessage Entry {}",
+     NULL,
+     "x.proto:5:8: error[QK0128]: there is no message `Entri` for the events of `S`\n"
+     "     |\n"
+     "   5 | event: \"Entri\" }; }\n"
+     "     |        ^^^^^^^ did you mean `Entry`?\n"
+     "     = help: declare `message Entri { ... }`, or leave `event` out where the actor has none\n"},
+    {"QK0129", "service S { option (quark.actor) = { state: \"M\" event: \"N\" }; }", NULL,
+     "x.proto:4:56: error[QK0129]: `S` has events, but no store\n"
+     "     |\n"
+     "   4 | service S { option (quark.actor) = { state: \"M\" event: \"N\" }; }\n"
+     "     |                                                        ^^^ where would they be kept?\n"},
+    {"QK0129", "service S { option (quark.actor) = { event: \"N\" snapshot_every: 5 }; }", NULL,
+     "x.proto:4:45: error[QK0129]: `S` has events, but no state\n"},
+    {"QK0111",
+     "service S { option (quark.actor) = { state: \"M\" event: \"N\" store: \"sqlite\" }; rpc Append(N) returns (N); }",
+     NULL, "the journal of `S` and the rpc `S.Append` both become `s_append` in C\n"},
     {"QK0125", "service S { option (quark.actor) = { overload: \"refuze\" }; }", NULL,
      "x.proto:4:48: error[QK0125]: unknown overload `refuze`\n"
      "     |\n"

@@ -246,7 +246,7 @@ START_TEST(test_silo_plugin_describes_itself)
     ck_assert_ptr_eq(quark_plugin.types, every_thing_plugin.types);
     ck_assert_str_eq(quark_plugin.name, "every-thing");
     ck_assert_str_eq(quark_plugin.version, "1.0~rc1");
-    ck_assert_uint_eq(quark_plugin.n_types, 7);
+    ck_assert_uint_eq(quark_plugin.n_types, 8);
     ck_assert_uint_eq(silent_type.n_methods, 0);
     ck_assert_uint_eq(keeper_type.idle_ms, 60000);
     ck_assert_uint_eq(keeper_type.mailbox_max, 16);
