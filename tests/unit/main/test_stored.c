@@ -114,6 +114,7 @@ static struct actor {
     uint32_t sent;
 } actors[ACTORS];
 static unsigned replies;
+static const char *counter; /* the type of the actors */
 
 static void add(struct actor *a);
 
@@ -130,14 +131,16 @@ static void on_added(void *arg, const struct qk_reply *reply)
 
 static void add(struct actor *a)
 {
-    struct qk_call_target target = target_of("keeper", "Add", a->key);
+    struct qk_call_target target = target_of(counter, "Add", a->key);
     if (qk_client_begin(client, &target, NULL, 0, on_added, a) == 0)
         a->sent++;
 }
 
-START_TEST(test_stored_state_survives_being_killed)
+/* Has actors of a type count, and kills the daemon meanwhile, again and again. */
+static void count_and_kill(const char *type, bool audited)
 {
     uint32_t random = 7;
+    counter = type;
     home_put("quarkd.conf", CONFIG "stores = { sqlite_path = \"%HOME%/state.db\"; };\n");
     memset(actors, 0, sizeof(actors));
     for (int i = 0; i < ACTORS; i++)
@@ -148,9 +151,11 @@ START_TEST(test_stored_state_survives_being_killed)
         unsigned wanted = 1 + (random >> 16) % 100;
         replies = 0;
         for (int i = 0; i < ACTORS; i++) {
-            uint32_t stored = ask("keeper", "Get", actors[i].key);
+            uint32_t stored = ask(type, "Get", actors[i].key);
             ck_assert_uint_ge(stored, actors[i].acknowledged);
             ck_assert_uint_le(stored, actors[i].sent);
+            if (audited)
+                ck_assert_uint_eq(ask(type, "Audit", actors[i].key), stored);
             actors[i].acknowledged = stored;
             add(&actors[i]);
         }
@@ -158,6 +163,26 @@ START_TEST(test_stored_state_survives_being_killed)
             ck_assert_int_ge(qk_client_poll(client, -1), 0);
         ck_assert_int_eq(stop(SIGKILL), 128 + SIGKILL);
     }
+}
+
+/* Between an append and its snapshot too: what is loaded is the fold of what is there, and two events of one append are
+ * both there or neither. */
+START_TEST(test_stored_journal_survives_being_killed)
+{
+    count_and_kill("diary", true);
+    start();
+    for (int i = 0; i < ACTORS; i++) {
+        uint32_t stored = ask("diary", "Get", actors[i].key);
+        ck_assert_uint_ge(stored, actors[i].acknowledged);
+        ck_assert_uint_eq(ask("diary", "Add", actors[i].key), stored + 1);
+    }
+    ck_assert_int_eq(stop(SIGTERM), 0);
+}
+END_TEST
+
+START_TEST(test_stored_state_survives_being_killed)
+{
+    count_and_kill("keeper", false);
     start();
     ck_assert_uint_gt(ask("keeper", "Get", "k0"), 0);
     ask("keeper", "Forget", "k0");
@@ -205,6 +230,7 @@ int main(void)
     tcase_set_timeout(tcase, 100);
     tcase_add_checked_fixture(tcase, home_make, home_remove);
     tcase_add_test(tcase, test_stored_state_survives_being_killed);
+    tcase_add_test(tcase, test_stored_journal_survives_being_killed);
     tcase_add_test(tcase, test_stored_plugin_without_its_store_is_refused);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
