@@ -88,11 +88,21 @@ static int drop_bounding_set(void)
     }
 }
 
+/* Not asked for where there is nothing to drop: a service's own filter may refuse the very question. */
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct has[2] = {{0}, {0}}, none[2] = {{0}, {0}};
+    if (syscall(SYS_capget, &header, has) != 0)
+        return -errno;
+    if (memcmp(has, none, sizeof(has)) == 0)
+        return 0;
+    return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
+}
+
 /* Who has no capability can't drop from the bounding set either; no_new_privs makes both sets worthless. */
 int qk_limits_drop_rights(struct qk_why *why)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0}, {0}};
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return qk_why_set(why, -errno, "no_new_privs can't be set: %s", strerror(errno));
     if (getgroups(0, NULL) > 0 && setgroups(0, NULL) != 0 && errno != EPERM)
@@ -100,7 +110,7 @@ int qk_limits_drop_rights(struct qk_why *why)
     int rc = drop_bounding_set();
     if (rc == 0 && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
         rc = -errno;
-    if (rc == 0 && syscall(SYS_capset, &header, none) != 0)
-        rc = -errno;
+    if (rc == 0)
+        rc = drop_capabilities();
     return rc == 0 ? 0 : qk_why_set(why, rc, "capabilities can't be given up: %s", strerror(-rc));
 }

@@ -98,6 +98,22 @@ verify_unit() {
     sed -n 's/.*\(Overall exposure level.*\)/\1/p' "$container_home/security" | cut -d ' ' -f 1-6
 }
 
+# The sandbox of plugins inside the unit's own: a unit that is the daemon's but for what it starts.
+build_walls() {
+    install -m 755 "$build/tests/system/walls" "$container_root/usr/local/bin/walls"
+    sed -e 's|^ExecStart=.*|ExecStart=/usr/local/bin/walls|' -e 's/^Type=.*/Type=oneshot/' \
+        -e '/^\(ExecReload\|Restart\|RuntimeDirectory\|StateDirectory\|WatchdogSec\)/d' \
+        "$container_root/usr/lib/systemd/system/quarkd.service" >"$container_root/etc/systemd/system/walls.service"
+    inside systemctl daemon-reload
+    inside systemctl start walls.service || {
+        inside journalctl --no-pager -o cat -u walls.service
+        return 1
+    }
+    inside rm /etc/systemd/system/walls.service /usr/local/bin/walls
+    inside systemctl daemon-reload
+    inside journalctl --no-pager -o cat -u walls.service | grep 'the walls stand'
+}
+
 start() {
     # A short watchdog, so that the steps which wait for it are.
     inside sh -c 'mkdir -p /etc/systemd/system/quarkd.service.d &&
@@ -287,6 +303,7 @@ walk_all() {
     walk 'install' install_build
     walk 'install again: the configuration stays' install_again
     walk 'the unit is valid and locked in (under 2.0)' verify_unit
+    walk 'the sandbox of plugins inside the unit' build_walls
     walk 'systemctl enable --now' start
     walk 'quarkctl new, meson setup, compile, test' author
     walk 'drop the .so, call it' drop
