@@ -28,6 +28,7 @@
 #define QK_TRACE_SPANS_MAX 4096      /* spans that one recorded call keeps */
 #define QK_TRACE_BYTES_MAX (1 << 20) /* bytes of memory that they take */
 #define QK_TRACES_MAX      64        /* calls that are recorded at a time */
+#define QK_TRACE_WAIT_MS   250       /* how long the answer to one waits for the end of what it has sent */
 
 /* Journals. */
 #define QK_PAGE_BYTES_MAX (256 << 10) /* of the events that are read at once, but for the first */

@@ -223,9 +223,8 @@ static int make_call(struct qk_ctl *ctl, const struct call *call)
     };
     struct qk_reply reply = {0};
     bool traced = qk_ctl_has(ctl, QK_OPT_TRACE);
-    if (traced && (call->method->one_way || qk_ctl_has(ctl, QK_OPT_RAW)))
-        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, NULL, "--trace does not go together with %s",
-                           call->method->one_way ? "a one-way method: nobody waits for what it does" : "--raw");
+    if (traced && qk_ctl_has(ctl, QK_OPT_RAW))
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, NULL, "--trace does not go together with --raw");
     if (traced)
         qk_client_record(ctl->client);
     rc = qk_client_call(ctl->client, &target, bytes, size, &reply);

@@ -30,8 +30,12 @@ const struct qk_command qk_commands[] = {
      "the reply stands on one line, with *--raw* its bytes are written as they came.\n\n"
      "*--meta* and *--traceparent* set the context that travels with the call; _correlation-id_ and _tracestate_ are "
      "entries like others.\n\n"
-     "*--trace* shows every call, send and timer's tick that the call has caused by the time of its reply: how long it "
-     "waited for its actor, how long its turn ran and was suspended, and how it ended. With *--json* that is a second "
+     "*--trace* shows every call, send and timer's tick that the call has caused by the time of its answer: how long "
+     "it "
+     "waited for its actor, how long its turn ran and was suspended, and how it ended. The answer then waits up to 250 "
+     "ms "
+     "for the end of what was sent one way, a one-way method's own turn included. With *--json* the recording is a "
+     "second "
      "line.\n\n"
      "Nothing is tried twice. An error says which part refused the call, and whether the method may have run.",
      {{"quarkctl call counter/alice Increment", "call without a request"},

@@ -233,7 +233,8 @@ int qk_baggage_record(struct qk_worker *w, const struct qk_msg *msg, const char 
         b->traced = true;
     }
     b->own = next_span(w);
-    struct qk_span span = {.kind = QK_SPAN_CALL,
+    qk_recorder_name(b->recorder, b->trace.id);
+    struct qk_span span = {.kind = msg->frame->kind == QK_PORT_SEND ? QK_SPAN_SEND : QK_SPAN_CALL,
                            .state = QK_SPAN_WAITS,
                            .type = msg->type->desc->name,
                            .method = msg->method->desc->name,

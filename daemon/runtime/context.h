@@ -74,8 +74,15 @@ void qk_recorder_ran(struct qk_worker *w, struct qk_turn_state *t);
 /* The message has ended, with or without a turn. */
 void qk_recorder_end(struct qk_worker *w, const struct qk_baggage *b, int status);
 
-/* Ends the recording. What it has as a quark.wire.Spans, to be freed; NULL without memory, or the second time. On the
- * worker's stack. */
-uint8_t *qk_recorder_close(struct qk_worker *w, const struct qk_baggage *b, size_t *ret_size);
+/* The trace that it is of. */
+void qk_recorder_name(struct qk_recorder *r, const uint8_t trace_id[16]);
+
+/* Ends the recording with a reply, which then goes out with the spans behind it: once everything that was sent has
+ * ended, or after QK_TRACE_WAIT_MS or shortly before the deadline. Takes the frame. On the worker's stack. */
+void qk_recorder_answer(struct qk_worker *w, struct qk_recorder *r, struct qk_port_frame *reply, int64_t deadline_ns);
+void qk_recorder_due(struct qk_worker *w, struct qk_deadline *deadline);
+
+/* Holds nothing back any more: the runtime stops. */
+void qk_recorder_release_all(struct qk_worker *w);
 
 #endif

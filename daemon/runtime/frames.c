@@ -49,9 +49,9 @@ static struct qk_port_frame *room_for(struct qk_port_frame *frame, size_t size)
     return larger;
 }
 
-/* As qk_frames_reply(), with the bytes of a recording. */
-static void reply_with(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
-                       const ProtobufCMessage *reply, bool may_have_run, const uint8_t *spans, size_t spans_len)
+/* Turns a frame into its reply; the frame to use from then on. */
+static struct qk_port_frame *make_reply(struct qk_port_frame *frame, int status, const char *text,
+                                        const ProtobufCMessage *reply, bool may_have_run)
 {
     size_t payload = reply != NULL ? protobuf_c_message_get_packed_size(reply) : 0;
     if (payload > QK_PAYLOAD_MAX) {
@@ -60,10 +60,10 @@ static void reply_with(struct qk_worker *w, struct qk_port_frame *frame, int sta
         payload = 0;
     }
     size_t text_len = strnlen(text, QK_ERROR_TEXT_MAX);
-    struct qk_port_frame *larger = room_for(frame, payload + text_len + spans_len);
+    struct qk_port_frame *larger = room_for(frame, payload + text_len);
     if (larger == NULL) {
         status = QK_ENOMEMORY;
-        payload = text_len = spans_len = 0;
+        payload = text_len = 0;
     } else {
         frame = larger;
     }
@@ -73,31 +73,58 @@ static void reply_with(struct qk_worker *w, struct qk_port_frame *frame, int sta
     frame->key_len = 0;
     frame->text_len = (uint32_t)text_len;
     frame->payload_len = (uint32_t)payload;
-    frame->context_len = (uint32_t)spans_len;
+    frame->context_len = 0;
     frame->sender_len = frame->chain_len = 0;
     memcpy(frame->bytes, text, text_len);
     if (payload != 0)
         protobuf_c_message_pack(reply, frame->bytes + text_len);
-    if (qk_unlikely(spans_len != 0))
-        memcpy(frame->bytes + text_len + payload, spans, spans_len);
-    qk_frames_out(w, frame);
+    return frame;
+}
+
+struct qk_port_frame *qk_frames_add_spans(struct qk_port_frame *reply, const uint8_t *spans, size_t spans_len)
+{
+    size_t size = reply->text_len + reply->payload_len;
+    if (size + spans_len > reply->capacity) {
+        struct qk_port_frame *larger = qk_port_frame_create(size + spans_len);
+        if (larger == NULL)
+            return reply;
+        uint32_t capacity = larger->capacity;
+        *larger = *reply;
+        larger->capacity = capacity;
+        memcpy(larger->bytes, reply->bytes, size);
+        qk_port_frame_destroy(reply);
+        reply = larger;
+    }
+    memcpy(reply->bytes + size, spans, spans_len);
+    reply->context_len = (uint32_t)spans_len;
+    return reply;
 }
 
 void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
                      const ProtobufCMessage *reply, bool may_have_run)
 {
-    reply_with(w, frame, status, text, reply, may_have_run, NULL, 0);
+    qk_frames_out(w, make_reply(frame, status, text, reply, may_have_run));
+}
+
+void qk_frames_acknowledge(struct qk_worker *w, struct qk_port_frame *ack, struct qk_baggage *recorded,
+                           int64_t deadline_ns)
+{
+    if (qk_likely(recorded == NULL)) {
+        qk_frames_reply(w, ack, 0, "", NULL, true);
+        return;
+    }
+    qk_recorder_answer(w, recorded->recorder, make_reply(ack, 0, "", NULL, true), deadline_ns);
+    qk_baggage_unref(recorded);
 }
 
 void qk_frames_answer(struct qk_worker *w, struct qk_msg *msg, int status, const char *text,
                       const ProtobufCMessage *reply, bool may_have_run)
 {
-    uint8_t *spans = NULL;
-    size_t spans_len = 0;
+    struct qk_port_frame *frame = make_reply(msg->frame, status, text, reply, may_have_run);
     if (qk_unlikely(msg->baggage != NULL) && msg->baggage->recorder != NULL)
-        spans = qk_recorder_close(w, msg->baggage, &spans_len);
-    reply_with(w, msg->frame, status, text, reply, may_have_run, spans, spans_len);
-    free(spans);
+        qk_recorder_answer(w, msg->baggage->recorder, frame, msg->deadline_ns);
+    else
+        qk_frames_out(w, frame);
 }
 
 static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text)
@@ -147,7 +174,7 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
         qk_msg_fail(w, msg, rc, why);
         return;
     }
-    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->record && frame->kind == QK_PORT_CALL &&
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->record &&
         (rc = qk_baggage_record(w, msg, qk_port_frame_key(frame), frame->key_len, &why)) < 0) {
         qk_msg_fail(w, msg, rc, why);
         return;

@@ -50,6 +50,7 @@ enum qk_deadline_kind {
     QK_DEADLINE_TICK,     /* in a qk_ticker */
     QK_DEADLINE_WAKE,     /* in a qk_wake */
     QK_DEADLINE_LIMIT,    /* in a qk_turn_state */
+    QK_DEADLINE_TRACE,    /* in a qk_recorder */
 };
 
 /* ---- messages (msg.c) */
@@ -540,10 +541,18 @@ void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain);
 /* Turns a frame into its reply and puts it into the worker's outbox. */
 void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
                      const ProtobufCMessage *reply, bool may_have_run);
+/* Says that a one-way message of the port is in its mailbox; with the recording that it asked for, in `recorded` (NULL:
+ * none). */
+void qk_frames_acknowledge(struct qk_worker *w, struct qk_port_frame *ack, struct qk_baggage *recorded,
+                           int64_t deadline_ns);
+
 /* Answers a message of the port, with the recording that it asked for. */
 void qk_frames_answer(struct qk_worker *w, struct qk_msg *msg, int status, const char *text,
                       const ProtobufCMessage *reply, bool may_have_run);
 void qk_frames_deliver(struct qk_worker *w);
+
+/* Puts the bytes of a recording behind a reply; the frame to use from then on. */
+struct qk_port_frame *qk_frames_add_spans(struct qk_port_frame *reply, const uint8_t *spans, size_t spans_len);
 
 /* ---- workers (worker.c, queue.c) */
 
@@ -611,6 +620,7 @@ struct qk_worker {
     struct qk_stacks *stacks;
     void *act_slabs;
     struct qk_wake *back_offs; /* in the wheel */
+    struct qk_recorder *holds; /* that hold an answer back, in the wheel */
     struct qk_arena scratch;   /* for packing and unpacking */
     struct qk_wheel wheel;
     struct qk_sight *sights; /* of the workers, by index */

@@ -3,7 +3,9 @@
  * Recording what one call causes: each message that is sent on its behalf is a span, which its turn fills in.
  *
  * A recorder lives as long as a block of context names it. It takes spans until its call is answered; then it gives
- * them away and its memory back, and whatever still runs for the call is recorded no more.
+ * them away and its memory back, and whatever still runs for the call is recorded no more. The answer waits a moment
+ * for what was sent one way on the call's behalf: whoever ends the last of it sends the answer, or a timer of the
+ * worker that holds it back does.
  */
 #include "runtime/context.h"
 
@@ -28,10 +30,20 @@ struct qk_recorder {
     struct qk_spin lock; /* of what follows */
     bool closed;
     uint32_t n;
+    uint32_t open;              /* of these, how many have not ended */
+    struct qk_port_frame *held; /* the answer, when it waits for them */
     uint64_t left_out;
     struct record *chunks[CHUNKS]; /* in the arena */
     struct qk_arena arena;
+    uint8_t trace_id[16];
+    /* Of the worker that has held it back. */
+    struct qk_worker *home;
+    struct qk_deadline deadline;
+    struct qk_recorder *next;
+    struct qk_recorder **link;
 };
+
+#define MARGIN_NS (10 * (int64_t)1000000) /* so much earlier than its deadline an answer goes out */
 
 static int64_t now_of(const struct qk_worker *w)
 {
@@ -92,6 +104,7 @@ static struct record *make(struct qk_recorder *r, const char *key, uint32_t key_
     struct record *record = &(*chunk)[r->n % CHUNK];
     *record = (struct record){.span = {.key = copy, .key_len = key_len, .state = QK_SPAN_WAITS}};
     r->n++;
+    r->open++;
     return record;
 }
 
@@ -147,20 +160,6 @@ void qk_recorder_enter(struct qk_worker *w, struct qk_turn_state *t)
     t->entered_ns = now_of(w);
 }
 
-void qk_recorder_end(struct qk_worker *w, const struct qk_baggage *b, int status)
-{
-    struct qk_recorder *r = b->recorder;
-    int64_t now = now_of(w);
-    qk_spin_lock(&r->lock);
-    struct record *record = record_at(r, b->number);
-    if (record != NULL && record->span.state != QK_SPAN_ENDED) {
-        record->span.state = QK_SPAN_ENDED;
-        record->span.status = status;
-        record->ended_ns = now;
-    }
-    qk_spin_unlock(&r->lock);
-}
-
 /* The span as it goes out, at the time `now`. */
 static struct qk_span as_of(const struct record *record, int64_t first_ns, int64_t now)
 {
@@ -175,9 +174,14 @@ static struct qk_span as_of(const struct record *record, int64_t first_ns, int64
     return span;
 }
 
-uint8_t *qk_recorder_close(struct qk_worker *w, const struct qk_baggage *b, size_t *ret_size)
+void qk_recorder_name(struct qk_recorder *r, const uint8_t trace_id[16])
 {
-    struct qk_recorder *r = b->recorder;
+    memcpy(r->trace_id, trace_id, sizeof(r->trace_id));
+}
+
+/* Ends the recording. What it has as a quark.wire.Spans, to be freed; NULL without memory, or the second time. */
+static uint8_t *close_recording(struct qk_worker *w, struct qk_recorder *r, size_t *ret_size)
+{
     qk_spin_lock(&r->lock);
     bool closed = r->closed;
     r->closed = true;
@@ -196,7 +200,104 @@ uint8_t *qk_recorder_close(struct qk_worker *w, const struct qk_baggage *b, size
         at = qk_spans_put(at, &span);
     }
     if (bytes != NULL)
-        *ret_size = (size_t)(qk_spans_put_end(at, r->left_out, b->trace.id) - bytes);
+        *ret_size = (size_t)(qk_spans_put_end(at, r->left_out, r->trace_id) - bytes);
     qk_arena_finish(&r->arena);
     return bytes;
+}
+
+/* The worker holds nothing back for it any more. */
+static void let_go(struct qk_worker *w, struct qk_recorder *r)
+{
+    qk_wheel_cancel(&w->wheel, &r->deadline.timer);
+    *r->link = r->next;
+    if (r->next != NULL)
+        r->next->link = r->link;
+    r->link = NULL;
+    qk_recorder_unref(r);
+}
+
+/* Sends the answer. The caller has a reference. */
+static void send_answer(struct qk_worker *w, struct qk_recorder *r, struct qk_port_frame *reply)
+{
+    size_t size = 0;
+    uint8_t *bytes = close_recording(w, r, &size);
+    if (bytes != NULL)
+        reply = qk_frames_add_spans(reply, bytes, size);
+    free(bytes);
+    qk_frames_out(w, reply);
+    if (r->home == w && r->link != NULL)
+        let_go(w, r);
+}
+
+void qk_recorder_answer(struct qk_worker *w, struct qk_recorder *r, struct qk_port_frame *reply, int64_t deadline_ns)
+{
+    int64_t until_ns = w->now_ns + QK_TRACE_WAIT_MS * (int64_t)1000000;
+    if (until_ns > deadline_ns - MARGIN_NS)
+        until_ns = deadline_ns - MARGIN_NS;
+    bool may_wait = until_ns > w->now_ns && qk_runtime_phase(w->rt) == QK_RUNTIME_RUNNING;
+    qk_spin_lock(&r->lock);
+    bool waits = may_wait && r->open > 0 && !r->closed;
+    if (waits) {
+        r->home = w;
+        r->held = reply;
+    }
+    qk_spin_unlock(&r->lock);
+    if (!waits) {
+        send_answer(w, r, reply);
+        return;
+    }
+    qk_recorder_ref(r);
+    r->next = w->holds;
+    r->link = &w->holds;
+    if (r->next != NULL)
+        r->next->link = &r->next;
+    w->holds = r;
+    r->deadline = (struct qk_deadline){.kind = QK_DEADLINE_TRACE};
+    qk_wheel_start(&w->wheel, &r->deadline.timer, until_ns / QK_TICK_NS + 1);
+}
+
+/* Sends what is still held back, on the worker that does so. */
+static void release(struct qk_worker *w, struct qk_recorder *r)
+{
+    qk_spin_lock(&r->lock);
+    struct qk_port_frame *reply = r->held;
+    r->held = NULL;
+    qk_spin_unlock(&r->lock);
+    if (reply != NULL)
+        send_answer(w, r, reply);
+    else
+        let_go(w, r);
+}
+
+void qk_recorder_due(struct qk_worker *w, struct qk_deadline *deadline)
+{
+    release(w, (struct qk_recorder *)((uint8_t *)deadline - offsetof(struct qk_recorder, deadline)));
+}
+
+void qk_recorder_release_all(struct qk_worker *w)
+{
+    while (w->holds != NULL)
+        release(w, w->holds);
+}
+
+void qk_recorder_end(struct qk_worker *w, const struct qk_baggage *b, int status)
+{
+    struct qk_recorder *r = b->recorder;
+    int64_t now = now_of(w);
+    struct qk_port_frame *reply = NULL;
+    qk_spin_lock(&r->lock);
+    struct record *record = record_at(r, b->number);
+    if (record != NULL && record->span.state != QK_SPAN_ENDED) {
+        record->span.state = QK_SPAN_ENDED;
+        record->span.status = status;
+        record->ended_ns = now;
+        /* On a fiber nothing is packed: there the turn that is recorded as the sender ends later. */
+        if (--r->open == 0 && w->running == NULL) {
+            reply = r->held;
+            r->held = NULL;
+        }
+    }
+    qk_spin_unlock(&r->lock);
+    if (reply != NULL)
+        send_answer(w, r, reply);
 }

@@ -315,6 +315,8 @@ bool qk_timers_keeps_active(const struct qk_msg *msg)
 
 void qk_timers_drop(struct qk_worker *w, struct qk_msg *msg)
 {
+    if (qk_unlikely(msg->baggage != NULL) && msg->baggage->recorder != NULL)
+        qk_recorder_end(w, msg->baggage, QK_ECANCELLED);
     ticker_free(msg->ticker);
     qk_msg_destroy(w, msg);
 }

@@ -221,6 +221,10 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
 {
     struct qk_rt_type *type = msg->type;
     struct qk_port_frame *ack = msg->acknowledge;
+    int64_t deadline_ns = msg->deadline_ns;
+    struct qk_baggage *recorded = NULL;
+    if (qk_unlikely(ack != NULL && msg->baggage != NULL && msg->baggage->recorder != NULL))
+        recorded = qk_baggage_ref(msg->baggage);
     msg->one_way = ack != NULL; /* before others can see it; taken back if it is refused */
     enum qk_push pushed = QK_PUSH_CLOSED;
     struct qk_act *act;
@@ -238,9 +242,11 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
         if (pushed == QK_PUSHED_SCHEDULE)
             qk_worker_schedule(w, act, false);
         if (ack != NULL)
-            qk_frames_reply(w, ack, 0, "", NULL, true);
+            qk_frames_acknowledge(w, ack, recorded, deadline_ns);
         return;
     }
+    if (recorded != NULL)
+        qk_baggage_unref(recorded);
     qk_port_frame_destroy(ack);
     msg->one_way = false;
     if (pushed == QK_PUSH_FULL)

@@ -6,6 +6,7 @@
  * with work left over, or when a reply is for a worker that sleeps; never while some worker is looking for work anyway.
  * One of those that sleep does so in the poller, so that a request runs on the thread that the kernel wakes for it.
  */
+#include "runtime/context.h"
 #include "runtime/supervise.h"
 
 #include <string.h>
@@ -237,6 +238,8 @@ static bool fire_timers(struct qk_worker *w)
             qk_ending_woken(w, deadline);
         else if (deadline->kind == QK_DEADLINE_LIMIT)
             qk_limit_due(w, deadline);
+        else if (deadline->kind == QK_DEADLINE_TRACE)
+            qk_recorder_due(w, deadline);
         else
             qk_call_expired(w, deadline);
     }
@@ -388,6 +391,7 @@ static void end_if_stopped(struct qk_worker *w)
     struct qk_runtime *rt = w->rt;
     if (qk_runtime_phase(rt) == QK_RUNTIME_STOPPED)
         return;
+    qk_recorder_release_all(w);
     if (w->now_ns >= atomic_load(&rt->stop_ns)) {
         struct qk_fiber *next;
         for (struct qk_fiber *f = w->suspended; f != NULL; f = next) {
@@ -515,6 +519,7 @@ void qk_runtime_worker_run(struct qk_runtime *rt, uint32_t index)
         if (qk_runtime_phase(rt) >= QK_RUNTIME_STOPPING || !search(w))
             park(w);
     }
+    qk_recorder_release_all(w);
     qk_frames_deliver(w);
     qk_pool_flush(w);
     atomic_store(&w->seen, UINT64_MAX);

@@ -171,7 +171,8 @@ struct qk_client_recording {
 };
 
 /** Has the next call recorded, whichever function begins it: the silo notes what the call causes until it is answered.
- *  A silo records 64 calls at a time; one more is refused with QK_EOVERLOADED. One-way calls are not recorded. */
+ *  The answer, that to a one-way call too, waits until everything that was sent on its behalf has ended, for at most
+ * 250 ms and never past the deadline. A silo records 64 calls at a time; one more is refused with QK_EOVERLOADED. */
 void qk_client_record(struct qk_client *client);
 
 /**

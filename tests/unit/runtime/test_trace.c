@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Recordings: the tree of what a call causes, its times, its bounds, and that it ends with the reply. */
+/* Recordings: the tree of what a call causes, its times, its bounds, and when it ends. */
 #include "harness.h"
 
 #include <check.h>
@@ -51,7 +51,7 @@ static int on_mid(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufC
     h.now_ns += 2000;
     snprintf(parent_in_mid, sizeof(parent_in_mid), "%s", qk_traceparent(t));
     int rc = qk_send(t, find(NOTE), qk_ref("c"), req);
-    return rc < 0 ? rc : qk_timer_start(t, find(TICK), 5, 5, 0, req, NULL);
+    return rc < 0 ? rc : qk_timer_start(t, find(TICK), 5, 5000, 0, req, NULL);
 }
 
 static int on_note(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
@@ -179,8 +179,10 @@ static struct qk_port_frame *recorded_call(int method, const char *key, int64_t 
 static struct qk_port_frame *call(int method, const char *key, int64_t value, enum qk_port_kind kind)
 {
     qk_runtime_submit(h.rt, recorded_call(method, key, value, kind));
-    while (h.replies == NULL)
-        qk_runtime_step(h.rt);
+    for (int i = 1; h.replies == NULL; i++) {
+        if (!qk_runtime_step(h.rt) || i % 10 == 0)
+            h.now_ns += 1000000;
+    }
     return harness_reply(&h);
 }
 
@@ -236,9 +238,13 @@ START_TEST(test_trace_shows_the_tree)
     snprintf(id, sizeof(id), "%016llx", (unsigned long long)spans[2].id);
     ck_assert_int_eq(strncmp(parent_in_mid + 36, id, 16), 0);
     ck_assert_str_eq(parent_in_mid + 52, "-01");
+    /* What was sent and hangs has held the answer back, but not for long. */
+    ck_assert_uint_ge(spans[4].queued_ns + spans[4].run_ns + spans[4].suspended_ns, 250000000);
+    ck_assert_int_le(h.now_ns - 1000000000 - (int64_t)(spans[1].queued_ns + spans[1].run_ns + spans[1].suspended_ns),
+                     260000000);
     /* The timer goes on, and nobody records it. */
     released = true;
-    harness_advance(&h, 20);
+    harness_advance(&h, 5000);
     ck_assert_int_gt(ticks, 1);
 }
 END_TEST
@@ -249,11 +255,75 @@ START_TEST(test_trace_of_a_call_that_is_refused)
     ck_assert_int_eq(reply->status, QK_APP(4));
     read_spans(reply);
     ck_assert_str_eq(lines, "1 <- 0 call tree/a Fail ended -2004\n");
-    /* A one-way call is answered before its turn: it is not recorded. */
-    reply = call(NOTE, "a", 1, QK_PORT_SEND);
+}
+END_TEST
+
+START_TEST(test_trace_of_one_way_calls)
+{
+    struct qk_port_frame *reply = call(NOTE, "a", 1, QK_PORT_SEND);
     ck_assert_int_eq(reply->status, 0);
-    ck_assert_uint_eq(reply->context_len, 0);
+    read_spans(reply);
+    ck_assert_str_eq(lines, "1 <- 0 send tree/a Note ended 0\n");
+    /* That its turn fails is seen in the recording alone. */
+    reply = call(FAIL, "a", 1, QK_PORT_SEND);
+    ck_assert_int_eq(reply->status, 0);
+    read_spans(reply);
+    ck_assert_str_eq(lines, "1 <- 0 send tree/a Fail ended -2004\n");
+    /* What it sends and what that sends. */
+    reply = call(MID, "b", 1, QK_PORT_SEND);
+    read_spans(reply);
+    ck_assert_str_eq(lines, "1 <- 0 send tree/b Mid ended 0\n"
+                            "2 <- 1 send tree/c Note ended 0\n");
+    int64_t before = h.now_ns;
+    reply = call(HANG, "e", 1, QK_PORT_SEND);
+    ck_assert_int_eq(reply->status, 0);
+    read_spans(reply);
+    ck_assert_str_eq(lines, "1 <- 0 send tree/e Hang runs 0\n");
+    ck_assert_int_le(h.now_ns - before, 260000000);
+}
+END_TEST
+
+/* A mailbox that is full refuses the call as ever. */
+START_TEST(test_trace_of_a_one_way_call_that_is_refused)
+{
+    type.mailbox_max = 1;
+    harness_finish(&h);
+    harness_init(&h, &plugin, NULL);
+    Rt__Number in = RT__NUMBER__INIT;
+    harness_submit(&h, QK_PORT_SEND, find(HANG), "e", &in.base, 1, 0);
+    struct qk_port_frame *reply = call(NOTE, "e", 1, QK_PORT_SEND);
+    ck_assert_int_eq(reply->status, 0); /* of the first */
     qk_port_frame_destroy(reply);
+    reply = harness_reply(&h);
+    ck_assert_int_eq(reply->status, QK_EOVERLOADED);
+    read_spans(reply);
+    ck_assert_str_eq(lines, "1 <- 0 send tree/e Note ended -1002\n");
+    type.mailbox_max = 0;
+}
+END_TEST
+
+/* A deadline is kept, and a silo that stops waits for nothing. */
+START_TEST(test_trace_answers_in_time)
+{
+    struct qk_port_frame *f = recorded_call(ROOT, "a", 1, QK_PORT_CALL);
+    f->deadline_ns = h.now_ns + 100000000;
+    qk_runtime_submit(h.rt, f);
+    while (h.replies == NULL && h.now_ns < 1100000000) {
+        for (int i = 0; i < 100; i++)
+            qk_runtime_step(h.rt);
+        h.now_ns += 1000000;
+    }
+    ck_assert_int_lt(h.now_ns, 1099000000);
+    read_spans(harness_reply(&h));
+    ck_assert_int_eq(lines[0], '1');
+    qk_runtime_submit(h.rt, recorded_call(HANG, "x", 1, QK_PORT_SEND));
+    for (int i = 0; i < 100; i++)
+        qk_runtime_step(h.rt);
+    ck_assert_ptr_null(h.replies);
+    qk_runtime_stop(h.rt, h.now_ns + 1000000000);
+    qk_runtime_step(h.rt);
+    read_spans(harness_reply(&h));
+    ck_assert_str_eq(lines, "1 <- 0 send tree/x Hang ended 0\n");
 }
 END_TEST
 
@@ -391,6 +461,9 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_trace_shows_the_tree);
     tcase_add_test(tc, test_trace_of_a_call_that_is_refused);
+    tcase_add_test(tc, test_trace_of_one_way_calls);
+    tcase_add_test(tc, test_trace_of_a_one_way_call_that_is_refused);
+    tcase_add_test(tc, test_trace_answers_in_time);
     tcase_add_test(tc, test_trace_bounds);
     suite_add_tcase(suite, tc);
     tc = tcase_create("threads");
