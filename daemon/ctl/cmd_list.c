@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* actors, plugins, status: lists and figures of the silo. */
+/* actors, plugins, services, status: lists and figures of the silo. */
 #include "ctl/ctl.h"
 
 #include <inttypes.h>
@@ -20,6 +20,12 @@ static const struct qk_column plugin_columns[] = {
     {"FILE", false, QK_FIT_NONE},   {"REASON", false, QK_FIT_WRAP},
 };
 const char *const qk_columns_plugins[] = {"PLUGIN", "VERSION", "STATE", "TYPES", "ABI", "CODE", "FILE", "REASON", NULL};
+
+static const struct qk_column service_columns[] = {{"SERVICE", false, QK_FIT_NONE},
+                                                   {"PLUGIN", false, QK_FIT_NONE},
+                                                   {"LIFETIME", false, QK_FIT_NONE},
+                                                   {"NEEDS", false, QK_FIT_WRAP}};
+const char *const qk_columns_services[] = {"SERVICE", "PLUGIN", "LIFETIME", "NEEDS", NULL};
 
 static const struct qk_column status_columns[] = {{"WHAT", false, QK_FIT_NONE}, {"VALUE", false, QK_FIT_NONE}};
 const char *const qk_columns_status[] = {"WHAT", "VALUE", NULL};
@@ -88,14 +94,59 @@ int qk_cmd_actors(struct qk_ctl *ctl)
     return rc;
 }
 
-int qk_cmd_plugins(struct qk_ctl *ctl)
+static int ask_for_plugins(struct qk_ctl *ctl, const Quark__Admin__AdminReply **ret_reply)
 {
     Quark__Admin__AdminRequest request = QUARK__ADMIN__ADMIN_REQUEST__INIT;
     Quark__Admin__PluginsRequest plugins = QUARK__ADMIN__PLUGINS_REQUEST__INIT;
-    const Quark__Admin__AdminReply *reply;
     request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_PLUGINS;
     request.plugins = &plugins;
-    int rc = qk_session_admin(ctl, &request, &reply);
+    return qk_session_admin(ctl, &request, ret_reply);
+}
+
+static void put_service(struct qk_table *table, const Quark__Admin__Service *s)
+{
+    char needs[512] = "";
+    size_t n = 0;
+    for (size_t k = 0; k < s->n_needs && n < sizeof(needs) - 1; k++)
+        n += (size_t)snprintf(needs + n, sizeof(needs) - n, "%s%s", k > 0 ? ", " : "", s->needs[k]);
+    qk_table_row(table);
+    qk_table_set(table, 0, "%s", s->name);
+    qk_table_set(table, 1, "%s", s->plugin);
+    qk_table_set(table, 2, "%s", s->lifetime);
+    qk_table_set(table, 3, "%s", *needs != '\0' ? needs : "-");
+}
+
+int qk_cmd_services(struct qk_ctl *ctl)
+{
+    Quark__Admin__ServicesReply all = QUARK__ADMIN__SERVICES_REPLY__INIT;
+    const Quark__Admin__AdminReply *reply;
+    int rc = ask_for_plugins(ctl, &reply);
+    if (rc != QK_EXIT_OK)
+        return rc;
+    for (size_t i = 0; i < reply->plugins->n_plugins; i++)
+        all.n_services += reply->plugins->plugins[i]->n_services;
+    all.services = qk_arena_alloc(&ctl->arena, (all.n_services + 1) * sizeof(Quark__Admin__Service *));
+    if (all.services == NULL)
+        return qk_ctl_fail(ctl, QK_EXIT_FAILED, NULL, NULL, NULL, "out of memory");
+    struct qk_table table;
+    qk_table_init(&table, service_columns, COUNT(service_columns));
+    size_t n = 0;
+    for (size_t i = 0; i < reply->plugins->n_plugins; i++) {
+        const Quark__Admin__Plugin *p = reply->plugins->plugins[i];
+        for (size_t k = 0; k < p->n_services; k++) {
+            all.services[n++] = p->services[k];
+            put_service(&table, p->services[k]);
+        }
+    }
+    rc = qk_ctl_has(ctl, QK_OPT_JSON) ? qk_print_json(ctl, &all.base, NULL, QK_JSON_FIT) : qk_table_print(ctl, &table);
+    qk_table_finish(&table);
+    return rc;
+}
+
+int qk_cmd_plugins(struct qk_ctl *ctl)
+{
+    const Quark__Admin__AdminReply *reply;
+    int rc = ask_for_plugins(ctl, &reply);
     if (rc != QK_EXIT_OK)
         return rc;
     if (qk_ctl_has(ctl, QK_OPT_JSON))

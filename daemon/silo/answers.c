@@ -367,6 +367,44 @@ struct plugin_walk {
     struct list list;
 };
 
+static char *name_of_need(struct build *b, const struct qk_plugin *plugin, const struct qk_service *need)
+{
+    char text[256];
+    int n = snprintf(text, sizeof(text), "%s/%s", need->plugin != NULL ? need->plugin : plugin->name, need->name);
+    return copy(b, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static Quark__Admin__Service *build_service(struct build *b, const struct qk_plugin *plugin,
+                                            const struct qk_service *service)
+{
+    static const char *const lifetimes[] = {
+        [QK_SINGLETON] = "singleton", [QK_SCOPED] = "scoped", [QK_TRANSIENT] = "transient"};
+    Quark__Admin__Service *r = make(b, &quark__admin__service__descriptor);
+    if (r == NULL)
+        return NULL;
+    r->name = copy_string(b, service->name);
+    r->plugin = copy_string(b, plugin->name);
+    r->lifetime = copy_string(b, lifetimes[service->lifetime]);
+    struct list needs = {0};
+    for (uint32_t i = 0; service->needs != NULL && service->needs[i] != NULL; i++)
+        add(b, &needs, name_of_need(b, plugin, service->needs[i]));
+    r->needs = (char **)needs.items;
+    r->n_needs = needs.n;
+    return r;
+}
+
+/* What was checked when the plugin was loaded is not checked again. */
+static void build_services(struct build *b, const struct qk_plugin *plugin, Quark__Admin__Plugin *r)
+{
+    struct list services = {0};
+    if (plugin->abi.size < offsetof(struct qk_plugin, services) + sizeof(plugin->services) || plugin->services == NULL)
+        return;
+    for (uint32_t i = 0; plugin->services[i] != NULL; i++)
+        add(b, &services, build_service(b, plugin, plugin->services[i]));
+    r->services = (Quark__Admin__Service **)services.items;
+    r->n_services = services.n;
+}
+
 static void visit_plugin(void *arg, const struct qk_plugin_info *info)
 {
     struct plugin_walk *walk = arg;
@@ -387,6 +425,8 @@ static void visit_plugin(void *arg, const struct qk_plugin_info *info)
         add(b, &types, copy_string(b, info->plugin->types[i]->name));
     r->types = (char **)types.items;
     r->n_types = types.n;
+    if (info->plugin != NULL)
+        build_services(b, info->plugin, r);
 }
 
 /* ---- top */

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """quarkctl with a real quarkd: a call, lists, completion, a reload, a plugin dropped later, an end.
 
-usage: live.py QUARKD QUARKCTL COUNTER_PLUGIN BANK_PLUGIN
+usage: live.py QUARKD QUARKCTL COUNTER_PLUGIN BANK_PLUGIN LENDER_PLUGIN BORROWER_PLUGIN
 """
 import json
 import os
@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 
-quarkd, quarkctl, counter, bank = (os.path.abspath(p) for p in sys.argv[1:5])
+quarkd, quarkctl, counter, bank, lender, borrower = (os.path.abspath(p) for p in sys.argv[1:7])
 top = tempfile.mkdtemp(prefix='quark-ctl-')
 plugins = os.path.join(top, 'plugins')
 os.mkdir(plugins, 0o755)
@@ -27,6 +27,23 @@ def run(*words, code=0, stdin=None):
     done = subprocess.run([quarkctl, *words], env=env, capture_output=True, input=stdin, timeout=60, text=True)
     assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
     return done.stdout, done.stderr
+
+
+def drop(plugin, name):
+    # Under another name first, so that the daemon never sees half a file.
+    shutil.copy(plugin, os.path.join(plugins, '.new'))
+    os.rename(os.path.join(plugins, '.new'), os.path.join(plugins, name))
+    run('reload')
+
+
+def check_services():
+    assert json.loads(run('services', '--json')[0]) == {'services': []}
+    drop(lender, 'lender.so')
+    drop(borrower, 'borrower.so')
+    services = json.loads(run('services', '--json')[0])['services']
+    assert sorted((s['plugin'], s['name'], s['lifetime'], s['needs']) for s in services) == [
+        ('lender', 'purse', 'singleton', []), ('tally', 'debt', 'scoped', ['lender/purse'])], services
+    assert 'debt tally scoped lender/purse\n' in run('services', '-n', '-r')[0]
 
 
 def check():
@@ -51,10 +68,7 @@ def check():
     assert keys[0]['key'] == 'socket.path', keys
     assert 'is taken out of memory' in run('deactivate', 'counter/alice')[1]
     assert run('call', 'counter/alice', 'Get')[0] == '{"count": 5}\n'
-    # Under another name first, so that the daemon never sees half a file.
-    shutil.copy(bank, os.path.join(plugins, '.new'))
-    os.rename(os.path.join(plugins, '.new'), os.path.join(plugins, 'libbank.so'))
-    run('reload')
+    drop(bank, 'libbank.so')
     assert run('call', 'account/a', 'Open', '{"cents": "500"}')[0] == '{"cents": "500"}\n'
     err = run('call', 'account/b', 'Get', code=1)[1]
     assert 'QK0520' in err and 'refused by the actor' in err and 'the method ran' in err, err
@@ -69,6 +83,7 @@ try:
     else:
         sys.exit('quarkd did not start')
     check()
+    check_services()
     daemon.send_signal(signal.SIGTERM)
     rest = daemon.communicate(timeout=60)[0]
     assert daemon.returncode == 0, (daemon.returncode, rest)

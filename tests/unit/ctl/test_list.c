@@ -125,6 +125,45 @@ START_TEST(test_list_plugins)
 }
 END_TEST
 
+START_TEST(test_list_services)
+{
+    Quark__Admin__AdminReply reply = QUARK__ADMIN__ADMIN_REPLY__INIT;
+    Quark__Admin__PluginsReply plugins = QUARK__ADMIN__PLUGINS_REPLY__INIT;
+    Quark__Admin__Plugin time = QUARK__ADMIN__PLUGIN__INIT, none = QUARK__ADMIN__PLUGIN__INIT, *list[] = {&none, &time};
+    Quark__Admin__Service clock = QUARK__ADMIN__SERVICE__INIT, diary = QUARK__ADMIN__SERVICE__INIT;
+    Quark__Admin__Service *services[] = {&clock, &diary};
+    char *needs[] = {"time/clock", "paper/pen"};
+    clock.name = "clock";
+    clock.plugin = diary.plugin = "time";
+    clock.lifetime = "singleton";
+    diary.name = "diary";
+    diary.lifetime = "scoped";
+    diary.n_needs = 2;
+    diary.needs = needs;
+    time.n_services = 2;
+    time.services = services;
+    plugins.n_plugins = 2;
+    plugins.plugins = list;
+    reply.body_case = QUARK__ADMIN__ADMIN_REPLY__BODY_PLUGINS;
+    reply.plugins = &plugins;
+    fake.admin = &reply;
+    expect_run(0,
+               "SERVICE PLUGIN LIFETIME  NEEDS\n"
+               "clock   time   singleton -\n"
+               "diary   time   scoped    time/clock, paper/pen\n",
+               "", "services");
+    time.n_services = 1;
+    expect_run(
+        0,
+        "{\n  \"services\": [\n    {\n      \"name\": \"clock\",\n      \"plugin\": \"time\",\n      \"lifetime\": "
+        "\"singleton\",\n      \"needs\": []\n    }\n  ]\n}\n",
+        "", "services", "--json");
+    time.n_services = 0;
+    expect_run(0, "", "", "services");
+    expect_run(0, "{\"services\": []}\n", "", "services", "--json");
+}
+END_TEST
+
 START_TEST(test_list_top_once)
 {
     Quark__Admin__AdminReply reply = QUARK__ADMIN__ADMIN_REPLY__INIT;
@@ -255,6 +294,7 @@ int main(void)
     tcase_add_test(tc, test_list_methods_of_a_type);
     tcase_add_test(tc, test_list_actors);
     tcase_add_test(tc, test_list_plugins);
+    tcase_add_test(tc, test_list_services);
     tcase_add_test(tc, test_list_top_once);
     tcase_add_test(tc, test_list_deactivate);
     tcase_add_test(tc, test_list_reload);
