@@ -6,11 +6,6 @@
 
 #define HEAD ((sizeof(struct qk_arena_chunk) + QK_ARENA_ALIGN - 1) & ~(size_t)(QK_ARENA_ALIGN - 1))
 
-void qk_arena_init(struct qk_arena *arena, size_t limit)
-{
-    *arena = (struct qk_arena){.limit = limit};
-}
-
 static void free_chunks(struct qk_arena_chunk *chunk)
 {
     while (chunk != NULL) {
@@ -26,11 +21,9 @@ void qk_arena_finish(struct qk_arena *arena)
     qk_arena_init(arena, arena->limit);
 }
 
-void qk_arena_reset(struct qk_arena *arena)
+void qk_arena_empty(struct qk_arena *arena)
 {
     struct qk_arena_chunk *keep = arena->chunks;
-    if (keep == NULL)
-        return;
     if (keep->size > QK_ARENA_CHUNK - HEAD) {
         qk_arena_finish(arena);
         return;

@@ -24,13 +24,23 @@ struct qk_arena {
 #define QK_ARENA_ALIGN 16
 
 /* An empty arena that will hold at most `limit` bytes; allocates nothing yet. */
-void qk_arena_init(struct qk_arena *arena, size_t limit);
+static inline void qk_arena_init(struct qk_arena *arena, size_t limit)
+{
+    *arena = (struct qk_arena){.limit = limit};
+}
 
 /* Frees everything. */
 void qk_arena_finish(struct qk_arena *arena);
 
+/* What is left of qk_arena_reset() when the arena has chunks. */
+void qk_arena_empty(struct qk_arena *arena);
+
 /* Empties the arena and keeps one chunk of ordinary size for the next use. */
-void qk_arena_reset(struct qk_arena *arena);
+static inline void qk_arena_reset(struct qk_arena *arena)
+{
+    if (arena->chunks != NULL)
+        qk_arena_empty(arena);
+}
 
 /* Moves the chunks of `from` into `into`, so that what lies in them lives as long as `into`. `from` is empty then. The
  * limit is not checked: the bytes were counted against the limit of `from`. */

@@ -2,8 +2,6 @@
 /* The timing wheel: six levels of 64 slots; a timer moves down a level when the wheel below it has gone round. */
 #include "base/wheel.h"
 
-#include <assert.h>
-
 static void list_init(struct qk_timer *head)
 {
     head->next = head->prev = head;
@@ -34,6 +32,7 @@ void qk_wheel_init(struct qk_wheel *wheel, int64_t now)
             list_init(&wheel->slots[level][slot]);
     }
     list_init(&wheel->due);
+    list_init(&wheel->fresh);
 }
 
 /* Puts a timer where its distance from now says. */
@@ -59,28 +58,9 @@ static void place(struct qk_wheel *wheel, struct qk_timer *timer)
     wheel->occupied[level] |= 1ull << slot;
 }
 
-void qk_wheel_start(struct qk_wheel *wheel, struct qk_timer *timer, int64_t expiry)
+/* Places again everything of one list. */
+static void place_all(struct qk_wheel *wheel, struct qk_timer *head)
 {
-    assert(!qk_timer_is_started(timer));
-    timer->expiry = expiry;
-    wheel->count++;
-    place(wheel, timer);
-}
-
-void qk_wheel_cancel(struct qk_wheel *wheel, struct qk_timer *timer)
-{
-    if (!qk_timer_is_started(timer))
-        return;
-    /* The slot's bit stays set; the next advance over it clears it. */
-    list_take(timer);
-    wheel->count--;
-}
-
-/* Places again everything of one slot. */
-static void spill(struct qk_wheel *wheel, int level, unsigned slot)
-{
-    struct qk_timer *head = &wheel->slots[level][slot];
-    wheel->occupied[level] &= ~(1ull << slot);
     struct qk_timer *timer = head->next;
     head->prev->next = NULL;
     list_init(head);
@@ -89,6 +69,12 @@ static void spill(struct qk_wheel *wheel, int level, unsigned slot)
         place(wheel, timer);
         timer = next;
     }
+}
+
+static void spill(struct qk_wheel *wheel, int level, unsigned slot)
+{
+    wheel->occupied[level] &= ~(1ull << slot);
+    place_all(wheel, &wheel->slots[level][slot]);
 }
 
 /* The first tick after now at which a slot has to be looked at. */
@@ -112,6 +98,7 @@ static int64_t next_event(const struct qk_wheel *wheel)
 
 void qk_wheel_advance(struct qk_wheel *wheel, int64_t now)
 {
+    place_all(wheel, &wheel->fresh);
     while (wheel->now < now) {
         int64_t tick = next_event(wheel);
         if (tick > now) {
@@ -140,8 +127,9 @@ struct qk_timer *qk_wheel_pop(struct qk_wheel *wheel)
     return timer;
 }
 
-int64_t qk_wheel_next(const struct qk_wheel *wheel)
+int64_t qk_wheel_next(struct qk_wheel *wheel)
 {
+    place_all(wheel, &wheel->fresh);
     if (wheel->due.next != &wheel->due)
         return wheel->now;
     return wheel->count == 0 ? INT64_MAX : next_event(wheel);
