@@ -162,7 +162,7 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
         if (msg->kind == QK_MSG_CALL && qk_unlikely(qk_chain_has(msg, act)) && !qk_chain_may_return(msg, act))
             return refuse_return(t, msg, act);
         msg->target = act->hash;
-        enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, msg->type->mailbox_max);
+        enum qk_push pushed = qk_act_push(act, msg, msg->type->mailbox_max);
         if (qk_likely(pushed <= QK_PUSHED_SCHEDULE)) {
             if (pushed == QK_PUSHED_SCHEDULE)
                 qk_worker_schedule(w, act, called);
@@ -188,7 +188,7 @@ static int copy_request(struct qk_msg *msg, const struct qk_method *m, const Pro
         return QK_EINVALID;
     msg->request = to;
     if (qk_likely(!msg->foreign && msg->method->flat_request && request->n_unknown_fields == 0)) {
-        memcpy(to, request, desc->sizeof_message);
+        qk_bytes_copy(to, request, desc->sizeof_message);
         return 0;
     }
     return qk_message_copy(desc, request, msg->request, &msg->arena);
@@ -241,15 +241,15 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
     if (chain_len > 0) {
         uint64_t *chain = (uint64_t *)(extra + request_size + reply_size);
         if (chain_len > 1)
-            memcpy(chain, t->chain, (chain_len - 1) * sizeof(*chain));
+            qk_bytes_copy(chain, t->chain, (chain_len - 1) * sizeof(*chain));
         chain[chain_len - 1] = self->hash;
         msg->chain = chain;
         msg->chain_len = (uint8_t)chain_len;
     }
     char *sender = (char *)extra + request_size + reply_size + chain_size;
-    memcpy(sender, self->type->desc->name, name_len);
+    qk_bytes_copy(sender, self->type->desc->name, name_len);
     sender[name_len] = '/';
-    memcpy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);
+    qk_bytes_copy(sender + name_len + 1, qk_act_key(self), self->key_len + 1u);
     msg->sender = sender;
     if (qk_unlikely(qk_baggage_has(t)) && (rc = qk_baggage_send(t, msg, to)) < 0) {
         qk_msg_destroy(t->worker, msg);
@@ -362,7 +362,7 @@ static int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCM
         qk_arena_adopt(&t->arena, &msg->arena);
     if (status >= 0 && ret_reply != NULL) {
         const ProtobufCMessageDescriptor *desc = p->called->reply;
-        memcpy(ret_reply, p->reply != NULL ? p->reply : msg->reply, desc->sizeof_message);
+        qk_bytes_copy(ret_reply, p->reply != NULL ? p->reply : msg->reply, desc->sizeof_message);
         ret_reply->descriptor = desc;
     } else if (status < 0) {
         t->error_text = *p->text != '\0' ? p->text : "";
@@ -371,7 +371,7 @@ static int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCM
     return status;
 }
 
-static void wait_for_reply(struct qk_turn_state *t, struct qk_pending *p)
+QK_INLINE void wait_for_reply(struct qk_turn_state *t, struct qk_pending *p)
 {
     if (qk_unlikely(p->done))
         return;

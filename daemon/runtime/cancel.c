@@ -22,9 +22,7 @@ bool qk_cancel_watch(struct qk_turn_state *t)
     if (t->watched || msg == NULL || msg->kind != QK_MSG_CALL)
         return false;
     t->watched = true;
-    unsigned pending = QK_LIFE_PENDING;
-    if (atomic_compare_exchange_strong_explicit(&msg->life, &pending, QK_LIFE_RUNNING + t->worker->index,
-                                                memory_order_acq_rel, memory_order_acquire)) {
+    if (qk_msg_mark(t->worker, msg, QK_LIFE_RUNNING + t->worker->index)) {
         msg->runner = t->fiber;
         return false;
     }

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <string.h>
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/cpu.h"
 #include "base/limits.h"
 #include "base/park.h"
@@ -15,6 +16,7 @@
 #include "base/wheel.h"
 #include "runtime/fiber.h"
 #include "runtime/mailbox.h"
+#include "runtime/msg.h"
 #include "runtime/runtime.h"
 #include "runtime/services.h"
 #include "runtime/timers.h"
@@ -37,120 +39,6 @@ struct qk_act;
 struct qk_fiber;
 struct qk_baggage;
 struct qk_recorder;
-
-/* Something that is due in a worker's wheel. */
-struct qk_deadline {
-    struct qk_timer timer; /* first */
-    uint8_t kind;
-};
-
-enum qk_deadline_kind {
-    QK_DEADLINE_CALL = 0, /* it lies in a qk_msg */
-    QK_DEADLINE_ROOM,     /* in a qk_waiter */
-    QK_DEADLINE_TICK,     /* in a qk_ticker */
-    QK_DEADLINE_WAKE,     /* in a qk_wake */
-    QK_DEADLINE_LIMIT,    /* in a qk_turn_state */
-    QK_DEADLINE_TRACE,    /* in a qk_recorder */
-};
-
-/* ---- messages (msg.c) */
-
-enum qk_msg_kind {
-    QK_MSG_CALL = 1,   /* from an activation that wants the reply */
-    QK_MSG_SEND = 2,   /* from an activation, one way */
-    QK_MSG_FRAME = 3,  /* from the port */
-    QK_MSG_TICK = 4,   /* from a timer of the activation */
-    QK_MSG_NOTICE = 5, /* of a child's failure, or of what the activation watches */
-};
-
-/* QK_LIFE_RUNNING plus a worker's index: the turn is suspended there, or was once. */
-enum qk_msg_life { QK_LIFE_PENDING = 0, QK_LIFE_REPLIED = 1, QK_LIFE_ABANDONED = 2, QK_LIFE_RUNNING = 16 };
-
-/* Something that one worker tells another, in a list of its own; handled between turns. */
-enum qk_memo_kind {
-    QK_MEMO_ABANDONED = 1, /* in a qk_msg: its caller does not wait any more */
-    QK_MEMO_GONE,          /* a qk_gone: a client does not */
-    QK_MEMO_DEADLOCK,      /* a qk_verdict */
-    QK_MEMO_TIMER,         /* a qk_ticker: it has ended */
-    QK_MEMO_STORED,        /* a qk_state_wait: the answer has come */
-    QK_MEMO_OFFLOADED,     /* a qk_offload_wait: the work is over */
-};
-
-struct qk_memo {
-    struct qk_memo *next;
-    uint8_t kind;
-};
-
-struct qk_msg {
-    struct qk_link link; /* in a mailbox, a worker's replies or a free list */
-    uint8_t kind;
-    uint8_t size_class;
-    bool one_way; /* a frame whose sender gets its answer once the message is in the mailbox */
-    bool foreign; /* the caller's structs are of another layout: pack and unpack */
-    bool may_have_run;
-    bool out_of_memory;
-    uint8_t chain_len;
-    int32_t status;
-    bool finished;           /* an abandoned one whose turn is over: the memo frees it */
-    bool told;               /* the memo has come: the end of the turn frees it */
-    atomic_uint life;        /* who comes second, caller or callee, frees the message */
-    struct qk_memo memo;     /* to the worker of a turn that is suspended, when its caller gives up */
-    struct qk_fiber *runner; /* that turn's; its worker only */
-    uint32_t reply_size;     /* of a foreign reply, packed at `reply` */
-    uint32_t cost_ns;        /* of a frame that waits: what it counts for in `queued` */
-    struct qk_worker *owner; /* whose memory it is */
-    struct qk_worker *home;  /* where the caller waits */
-    union {
-        struct qk_pending *pending; /* the caller's; NULL once it does not care. The caller's worker only */
-        struct qk_ticker *ticker;   /* of a tick */
-        struct qk_notice *notice;   /* in the block */
-    };
-    struct qk_deadline deadline; /* in the wheel of `home` */
-    const struct qk_rt_method *method;
-    struct qk_rt_type *type;
-    int64_t deadline_ns;
-    int64_t sent_ns;
-    uint64_t request_id;
-    uint64_t target;                /* hash of the activation that it is for; of a call */
-    const struct qk_method *called; /* as the caller knows it */
-    struct qk_baggage *baggage;     /* context; NULL: none */
-    struct qk_port_frame *frame;
-    struct qk_port_frame *acknowledge; /* goes out once a one-way message of a frame is in the mailbox */
-    ProtobufCMessage *request;
-    ProtobufCMessage *reply;
-    const char *text;      /* message of an error, in `arena` or static */
-    const char *sender;    /* "type/key" in the block, or static */
-    const uint64_t *chain; /* hashes of the activations that wait for this call, the outermost first; in the block */
-    struct qk_arena arena; /* what hangs on request and reply */
-};
-
-#define QK_MSG_CLASSES 5
-
-/* What a worker keeps to make messages without a lock. */
-struct qk_pool {
-    struct qk_msg *free[QK_MSG_CLASSES];
-    _Atomic(struct qk_msg *) returned; /* freed by other workers */
-    struct qk_worker *debtor;          /* messages of this worker's are gathered here before they go back */
-    struct qk_msg *owed;
-    struct qk_msg *owed_last;
-    unsigned n_owed;
-    void *slabs;
-    _Atomic uint64_t made;
-    _Atomic uint64_t freed;
-};
-
-/* A message with `extra` bytes behind it, initialised but for what the caller fills in; NULL without memory. */
-struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t extra);
-void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg);
-
-/* Gives gathered messages back to their owner. */
-void qk_pool_flush(struct qk_worker *w);
-void qk_pool_finish(struct qk_pool *pool);
-
-static inline void *qk_msg_extra(struct qk_msg *msg)
-{
-    return (uint8_t *)msg + ((sizeof(struct qk_msg) + 15) & ~(size_t)15);
-}
 
 /* ---- activations (act.c, table.c) */
 
@@ -217,7 +105,7 @@ static inline const char *qk_act_key(const struct qk_act *act)
 
 static inline bool qk_act_is(const struct qk_act *act, const struct qk_rt_type *type, const char *key, uint32_t key_len)
 {
-    return act->type == type && act->key_len == key_len && memcmp(qk_act_key(act), key, key_len) == 0;
+    return act->type == type && act->key_len == key_len && qk_bytes_equal(qk_act_key(act), key, key_len);
 }
 
 /* The table (table.c). All but init and finish under the shard's lock. */
@@ -336,37 +224,39 @@ struct qk_turn_state {
     struct qk_act *act;
     struct qk_msg *msg; /* NULL: a hook that no message caused */
     const struct qk_rt_method *method;
+    const char *name; /* of the method or the hook */
     enum qk_turn_what what;
-    int32_t status;
+    uint8_t chain_len;
+    const uint64_t *chain; /* of the message that caused the turn */
     int64_t deadline_ns;
-    int64_t waits_ns;   /* since when it has waited for what it waits for */
-    int64_t started_ns; /* 0: not timed */
-    int64_t limit_ns;   /* when it will have taken too long; of limit_ms, where that is not 0 */
+    int64_t limit_ns; /* when it will have taken too long; of limit_ms, where that is not 0 */
     struct qk_deadline limit;
-    uint32_t limit_ms;
-    uint32_t failure; /* enum qk_failure_kind that the turn is for its activation; 0: none, or that of another turn */
     uint64_t request_id;
+    struct qk_baggage *baggage; /* of the message that caused the turn; NULL: none */
+    const char *error_text;     /* of the last call that failed */
+    int64_t waits_ns;           /* since when it has waited for what it waits for */
+    int64_t entered_ns;         /* when it got the thread, if it is recorded */
+    struct qk_arena arena;
+    /* From here on a new turn is all zero. */
     ProtobufCMessage *request;
     ProtobufCMessage *reply;
     struct qk_pending *pendings;
+    int64_t started_ns;    /* 0: not timed */
     const char *fail_text; /* set by qk_fail() */
-    int32_t fail_status;
-    const char *error_text; /* of the last call that failed */
-    const uint64_t *chain;  /* of the message that caused the turn */
-    uint8_t chain_len;
     char *caller_text;
-    struct qk_baggage *baggage; /* of the message that caused the turn; NULL: none */
-    struct qk_baggage *passes;  /* what it passes on, once it has; its reference */
-    uint64_t span;              /* its id in the trace; 0: not drawn yet */
-    int64_t entered_ns;         /* when it got the thread, if it is recorded */
-    bool recorded;
+    struct qk_baggage *passes;            /* what it passes on, once it has; its reference */
+    struct qk_baggage *before;            /* `passes` as it was before outgoing filters; a reference */
+    uint64_t span;                        /* its id in the trace; 0: not drawn yet */
     struct qk_instance *services;         /* of the turn, newest first */
     struct qk_page *pages;                /* events that operations under way have in hand, newest first */
     const struct qk_rt_service *creating; /* what runs is its create function */
-    bool services_locked;                 /* it makes a singleton */
-    bool filtering;                       /* outgoing filters run: what they call is not filtered */
-    struct qk_baggage *before;            /* `passes` as it was before them; a reference */
-    struct qk_arena arena;
+    int32_t status;
+    int32_t fail_status;
+    uint32_t limit_ms;
+    uint32_t failure; /* enum qk_failure_kind that the turn is for its activation; 0: none, or that of another turn */
+    bool services_locked; /* it makes a singleton */
+    bool filtering;       /* outgoing filters run: what they call is not filtered */
+    bool recorded;
     bool suspended_once;
     bool watched;   /* its message tells this worker when the caller gives up */
     bool cancelled; /* nobody wants the outcome */
@@ -397,17 +287,22 @@ struct qk_fiber {
     void *low;                       /* the other end of the stack */
     bool suspended;
     bool finished; /* the turn is over */
+    bool asks;     /* `state` or `offload` is to be sent once it is suspended */
     struct qk_turn_state turn;
 };
 
 /* Runs an activation that the worker holds until it rests, is suspended or has used its budget. */
 void qk_turn_run(struct qk_worker *w, struct qk_act *act);
 
-/* Goes on with a suspended turn. */
-void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber);
+/* Runs activations and goes on with suspended turns until there is nothing more to run, or for long enough; how many.
+ */
+unsigned qk_turn_run_round(struct qk_worker *w);
+
+/* The entry of a fiber. */
+void qk_turn_fiber_main(void *context);
 
 /* Suspends the fiber that runs; returns once qk_worker_ready() was called for it. On the fiber. */
-void qk_turn_suspend(struct qk_fiber *fiber);
+QK_INLINE void qk_turn_suspend(struct qk_fiber *fiber);
 
 /* Ends the turn that runs with a status and a text, and leaves its stack for good; `failure` is enum qk_failure_kind,
  * or 0 where the activation has failed already. On the fiber. */
@@ -709,6 +604,16 @@ struct qk_runtime {
 /* The worker whose thread this is; NULL on others. Not to be kept across a suspension. */
 struct qk_worker *qk_worker_current(void);
 
+/* Puts a message into a mailbox unless `max` are in. On QK_PUSHED_SCHEDULE the caller has to schedule the activation.
+ */
+static inline enum qk_push qk_act_push(struct qk_act *act, struct qk_msg *msg, uint32_t max)
+{
+    enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, max);
+    if (pushed == QK_PUSHED_SCHEDULE)
+        act->batch = &msg->link;
+    return pushed;
+}
+
 /* Queues an activation that this worker has just scheduled; `called`: its caller suspends at once, so it runs next. */
 void qk_worker_schedule(struct qk_worker *w, struct qk_act *act, bool called);
 
@@ -726,7 +631,11 @@ void qk_worker_reply(struct qk_worker *from, struct qk_msg *msg);
 
 /* Leaves a memo for a worker. */
 void qk_worker_tell(struct qk_worker *from, struct qk_worker *w, struct qk_memo *memo);
+
 void qk_worker_take_memos(struct qk_worker *w);
+
+/* Takes what others have left for this worker, memos too. */
+void qk_worker_gather(struct qk_worker *w);
 
 /* Sees to it that a worker looks at what was left for it. */
 void qk_worker_kick(struct qk_worker *from, struct qk_worker *w);
@@ -775,6 +684,22 @@ static inline enum qk_runtime_phase qk_runtime_phase(const struct qk_runtime *rt
 static inline void qk_count(_Atomic uint64_t *counter, uint64_t n)
 {
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+QK_INLINE void qk_turn_suspend(struct qk_fiber *fiber)
+{
+    struct qk_worker *w = fiber->turn.worker;
+    if (qk_unlikely(fiber->turn.limit_ms != 0))
+        qk_limit_watch(&fiber->turn);
+    fiber->suspended = true;
+    fiber->turn.suspended_once = true;
+    fiber->susp_prev = NULL;
+    fiber->susp_next = w->suspended;
+    if (w->suspended != NULL)
+        w->suspended->susp_prev = fiber;
+    w->suspended = fiber;
+    qk_count(&w->n_suspended, 1);
+    qk_context_switch(&fiber->context, &w->context);
 }
 
 /* A frame waits no longer. */

@@ -10,8 +10,9 @@
  *   bit   0     CLOSED: the activation ends; look the actor up again
  *
  * One compare-and-swap therefore links a message, keeps the bound exactly, and tells whether the pusher has to
- * schedule. The owner takes the whole list at once and turns it round. Any thread may push; the owner alone does the
- * rest.
+ * schedule. Who finds nobody in charge is the owner from then on, and keeps the message in its hands: a call to an
+ * actor that rests needs no other locked instruction than that and the one that gives SCHEDULED up. The owner takes the
+ * whole list at once and turns it round. Any thread may push; the owner alone does the rest.
  */
 #ifndef QK_RUNTIME_MAILBOX_H
 #define QK_RUNTIME_MAILBOX_H
@@ -37,7 +38,7 @@ struct qk_link {
 
 enum qk_push {
     QK_PUSHED = 0,
-    QK_PUSHED_SCHEDULE = 1, /* pushed, and the caller now has to schedule the activation */
+    QK_PUSHED_SCHEDULE = 1, /* counted, not linked: the caller is the owner now, holds the message, and schedules */
     QK_PUSH_FULL = 2,
     QK_PUSH_CLOSED = 3,
 };
@@ -62,8 +63,10 @@ static inline enum qk_push qk_mailbox_push(_Atomic uint64_t *mailbox, struct qk_
             return QK_PUSH_CLOSED;
         if (qk_mailbox_count(word) >= max)
             return QK_PUSH_FULL;
-        link->next = qk_mailbox_newest(word);
-        next = ((word & ~QK_MAILBOX_POINTER) + QK_MAILBOX_ONE) | (uint64_t)(uintptr_t)link | QK_MAILBOX_SCHEDULED;
+        link->next = qk_mailbox_newest(word); /* none, where nobody is in charge */
+        next = (word | QK_MAILBOX_SCHEDULED) + QK_MAILBOX_ONE;
+        if ((word & QK_MAILBOX_SCHEDULED) != 0)
+            next = (next & ~QK_MAILBOX_POINTER) | (uint64_t)(uintptr_t)link;
     } while (!atomic_compare_exchange_weak_explicit(mailbox, &word, next, memory_order_acq_rel, memory_order_relaxed));
     return (word & QK_MAILBOX_SCHEDULED) != 0 ? QK_PUSHED : QK_PUSHED_SCHEDULE;
 }
@@ -71,6 +74,9 @@ static inline enum qk_push qk_mailbox_push(_Atomic uint64_t *mailbox, struct qk_
 /* Takes the list out, oldest first; NULL when nothing has come. The count stays. */
 static inline struct qk_link *qk_mailbox_take(_Atomic uint64_t *mailbox)
 {
+    /* What comes just now is found when the owner wants to rest. */
+    if (qk_mailbox_newest(atomic_load_explicit(mailbox, memory_order_relaxed)) == NULL)
+        return NULL;
     uint64_t word = atomic_fetch_and_explicit(mailbox, ~QK_MAILBOX_POINTER, memory_order_acq_rel);
     struct qk_link *link = qk_mailbox_newest(word);
     struct qk_link *oldest = NULL;

@@ -14,6 +14,7 @@ int qk_offload_run(struct qk_turn_state *t, void (*fn)(void *arg), void *arg)
     }
     struct qk_offload_wait wait = {.memo.kind = QK_MEMO_OFFLOADED, .job = {.fn = fn, .arg = arg}, .fiber = t->fiber};
     t->fiber->offload = &wait;
+    t->fiber->asks = true;
     t->waits_ns = t->worker->now_ns;
     while (!wait.done)
         qk_turn_suspend(t->fiber);

@@ -27,6 +27,7 @@ int qk_state_step(struct qk_state_wait *wait, enum qk_state_step step)
     wait->step = step;
     wait->sent = wait->asked = wait->done = false;
     fiber->state = wait;
+    fiber->asks = true;
     while (!wait->done)
         qk_turn_suspend(fiber);
     fiber->state = NULL;

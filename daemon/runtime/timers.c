@@ -294,7 +294,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
         tm->method->desc->deadline_ms != 0 ? tm->method->desc->deadline_ms : w->rt->config.default_timeout_ms;
     msg->deadline_ns = w->now_ns + (int64_t)timeout_ms * 1000000;
     /* Timers are bounded in number, so their ticks need no other bound. */
-    enum qk_push pushed = qk_mailbox_push(&act->mailbox, &msg->link, QK_MAILBOX_COUNT_MAX);
+    enum qk_push pushed = qk_act_push(act, msg, QK_MAILBOX_COUNT_MAX);
     if (pushed == QK_PUSHED_SCHEDULE)
         qk_worker_schedule(w, act, false);
     else if (pushed != QK_PUSHED)

@@ -4,7 +4,8 @@
  * the reply, and handing it on.
  *
  * A worker that holds an activation's SCHEDULED bit is here alone. The handler runs on a fiber; everything else runs on
- * the worker's own stack, unpacking and packing above all.
+ * the worker's own stack, unpacking and packing above all. What a worker does from one switch of stacks to the next is
+ * one function, so that few returns go wrong in the processor's prediction (fiber.h): the loop stands here for that.
  */
 #include "runtime/filters.h"
 #include "runtime/context.h"
@@ -16,6 +17,8 @@
 #include "wire/check.h"
 #include "wire/message.h"
 
+#define ROUND_RUNS 128 /* activations and fibers in a round */
+
 /* ---- fibers */
 
 static void run_handler(struct qk_turn_state *t)
@@ -24,7 +27,8 @@ static void run_handler(struct qk_turn_state *t)
     void *self = type->state != NULL ? t->act->body : NULL;
     switch (t->what) {
     case QK_TURN_MESSAGE:
-        qk_limit_begin(t, t->method->limit_ms);
+        if (qk_unlikely(t->method->limit_ms != 0))
+            qk_limit_begin(t, t->method->limit_ms);
         if (qk_likely(!qk_filters_any(t)) || !qk_filters_incoming(t))
             t->status = t->method->desc->handler(&t->pub, self, t->request, t->reply);
         break;
@@ -55,7 +59,7 @@ static void run_handler(struct qk_turn_state *t)
     }
 }
 
-static void fiber_main(void *context)
+void qk_turn_fiber_main(void *context)
 {
     struct qk_fiber *fiber = (struct qk_fiber *)context;
     qk_context_begin(&fiber->turn.worker->context);
@@ -64,76 +68,6 @@ static void fiber_main(void *context)
         fiber->finished = true;
         qk_context_switch(&fiber->context, &fiber->turn.worker->context);
     }
-}
-
-#define FIBERS_PER_MAP 32
-
-static bool make_fibers(struct qk_worker *w)
-{
-    size_t size = w->rt->config.fiber_stack_bytes;
-    uint64_t share = w->rt->config.fibers_max / w->rt->n_workers + 1; /* a worker runs one turn even at the bound */
-    if (w->n_fibers >= share)
-        return false;
-    unsigned count = share - w->n_fibers < FIBERS_PER_MAP ? (unsigned)(share - w->n_fibers) : FIBERS_PER_MAP;
-    struct qk_stacks *stacks = qk_stacks_create(size, count);
-    if (stacks == NULL)
-        return false;
-    stacks->next = w->stacks;
-    w->stacks = stacks;
-    w->n_fibers += count;
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t *low = stacks->base + i * size;
-        struct qk_fiber *fiber = (struct qk_fiber *)((uintptr_t)(low + size - sizeof(*fiber)) & ~(uintptr_t)63);
-        memset(fiber, 0, sizeof(*fiber));
-        fiber->low = low;
-        qk_context_make(&fiber->context, low, fiber, fiber_main);
-        qk_arena_init(&fiber->turn.arena, QK_TURN_ARENA_MAX);
-        fiber->next = w->free_fibers;
-        w->free_fibers = fiber;
-    }
-    return true;
-}
-
-struct qk_fiber *qk_fiber_get(struct qk_worker *w)
-{
-    if (qk_unlikely(w->free_fibers == NULL) && !make_fibers(w))
-        return NULL;
-    struct qk_fiber *fiber = w->free_fibers;
-    w->free_fibers = fiber->next;
-    return fiber;
-}
-
-void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber)
-{
-    fiber->next = w->free_fibers;
-    w->free_fibers = fiber;
-}
-
-void qk_fiber_pool_finish(struct qk_worker *w)
-{
-    for (struct qk_fiber *f = w->free_fibers; f != NULL; f = f->next) {
-        qk_arena_finish(&f->turn.arena);
-        qk_context_finish(&f->context);
-    }
-    qk_stacks_destroy(w->stacks);
-    w->free_fibers = NULL;
-    w->stacks = NULL;
-}
-
-void qk_turn_suspend(struct qk_fiber *fiber)
-{
-    struct qk_worker *w = fiber->turn.worker;
-    if (qk_unlikely(fiber->turn.limit_ms != 0))
-        qk_limit_watch(&fiber->turn);
-    fiber->suspended = true;
-    fiber->turn.suspended_once = true;
-    fiber->susp_prev = NULL;
-    fiber->susp_next = w->suspended;
-    if (w->suspended != NULL)
-        w->suspended->susp_prev = fiber;
-    w->suspended = fiber;
-    qk_count(&w->n_suspended, 1);
-    qk_context_switch(&fiber->context, &w->context);
 }
 
 static void take_from_suspended(struct qk_worker *w, struct qk_fiber *fiber)
@@ -197,7 +131,7 @@ void qk_msg_complete(struct qk_worker *w, struct qk_msg *msg)
         qk_msg_destroy(w, msg);
         break;
     case QK_MSG_CALL:
-        if (atomic_exchange_explicit(&msg->life, QK_LIFE_REPLIED, memory_order_acq_rel) != QK_LIFE_ABANDONED)
+        if (qk_msg_mark(w, msg, QK_LIFE_REPLIED))
             qk_worker_reply(w, msg);
         else if (msg->runner == NULL || msg->told)
             qk_msg_destroy(w, msg);
@@ -236,7 +170,7 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
         hopeless = qk_load_is_hopeless(w, msg, act);
         if (qk_unlikely(hopeless))
             break;
-        pushed = qk_mailbox_push(&act->mailbox, &msg->link, type->mailbox_max);
+        pushed = qk_act_push(act, msg, type->mailbox_max);
     }
     if (pushed <= QK_PUSHED_SCHEDULE) {
         if (pushed == QK_PUSHED_SCHEDULE)
@@ -357,6 +291,13 @@ static int prepare_message(struct qk_worker *w, struct qk_turn_state *t)
     return rc;
 }
 
+static const char *hook_name(enum qk_turn_what what, const struct qk_msg *msg)
+{
+    if (what == QK_TURN_NOTICE)
+        return msg->notice->serial != 0 ? "on_child_failure" : "on_watched";
+    return what == QK_TURN_ACTIVATE ? "on_activate" : "on_deactivate";
+}
+
 static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what, struct qk_msg *msg)
 {
     struct qk_fiber *fiber = qk_fiber_get(w);
@@ -368,60 +309,63 @@ static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum
     t->worker = w;
     t->act = act;
     t->msg = msg;
-    t->method = msg != NULL ? msg->method : NULL;
     t->what = what;
-    t->status = 0;
-    t->deadline_ns = msg != NULL ? msg->deadline_ns : w->now_ns + (int64_t)w->rt->config.default_timeout_ms * 1000000;
-    t->started_ns = 0;
-    t->request_id = msg != NULL ? msg->request_id : 0;
+    t->name = what == QK_TURN_MESSAGE ? msg->method->desc->name : hook_name(what, msg);
+    if (qk_likely(msg != NULL)) {
+        t->method = msg->method;
+        t->chain_len = msg->chain_len;
+        t->chain = msg->chain;
+        t->deadline_ns = msg->deadline_ns;
+        t->request_id = msg->request_id;
+        t->baggage = msg->baggage;
+    } else {
+        t->method = NULL;
+        t->chain_len = 0;
+        t->deadline_ns = w->now_ns + (int64_t)w->rt->config.default_timeout_ms * 1000000;
+        t->request_id = 0;
+        t->baggage = NULL;
+    }
+    t->error_text = "";
+    /* In the order of the struct: the compiler makes few wide stores of it. */
     t->request = t->reply = NULL;
     t->pendings = NULL;
+    t->started_ns = 0;
     t->fail_text = NULL;
-    t->fail_status = 0;
-    t->error_text = "";
     t->caller_text = NULL;
-    t->suspended_once = t->watched = t->cancelled = false;
-    t->doomed = t->unwound = t->loading = false;
-    t->limit_ms = t->failure = 0;
-    t->chain = msg != NULL ? msg->chain : NULL;
-    t->chain_len = msg != NULL ? msg->chain_len : 0;
-    t->baggage = msg != NULL ? msg->baggage : NULL;
-    t->passes = NULL;
+    t->passes = t->before = NULL;
+    t->span = 0;
     t->services = NULL;
     t->pages = NULL;
     t->creating = NULL;
-    t->services_locked = false;
-    t->span = 0;
-    t->recorded = t->filtering = false;
-    t->before = NULL;
+    t->status = t->fail_status = 0;
+    t->limit_ms = t->failure = 0;
+    t->services_locked = t->filtering = t->recorded = false;
+    t->suspended_once = t->watched = t->cancelled = false;
+    t->doomed = t->unwound = t->loading = false;
     fiber->waits_for = NULL;
     fiber->waiter = NULL;
     fiber->state = NULL;
     fiber->offload = NULL;
-    fiber->finished = false;
+    fiber->suspended = fiber->finished = fiber->asks = false;
     return fiber;
 }
 
-static const char *turn_name(const struct qk_turn_state *t)
+/* Sends what a fiber has been suspended for. */
+static void send_request(struct qk_worker *w, struct qk_fiber *fiber)
 {
-    switch (t->what) {
-    case QK_TURN_ACTIVATE:
-        return "on_activate";
-    case QK_TURN_DEACTIVATE:
-        return "on_deactivate";
-    case QK_TURN_NOTICE:
-        return t->msg->notice->serial != 0 ? "on_child_failure" : "on_watched";
-    default:
-        return t->method->desc->name;
-    }
+    fiber->asks = false;
+    if (fiber->state != NULL && !fiber->state->sent)
+        qk_state_send(w, fiber);
+    if (fiber->offload != NULL && !fiber->offload->sent)
+        qk_offload_send(w, fiber);
 }
 
 /* Gives the thread to the fiber until it is suspended or done: true when done. */
-static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
+QK_INLINE bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_turn_state *t = &fiber->turn;
     atomic_store_explicit(&w->turn_act, t->act, memory_order_relaxed);
-    atomic_store_explicit(&w->turn_method, turn_name(t), memory_order_relaxed);
+    atomic_store_explicit(&w->turn_method, t->name, memory_order_relaxed);
     qk_count(&w->turn_number, 1);
     if (qk_unlikely(t->recorded))
         qk_recorder_enter(w, t);
@@ -430,10 +374,8 @@ static bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     w->running = NULL;
     if (qk_unlikely(t->recorded))
         qk_recorder_ran(w, t);
-    if (qk_unlikely(fiber->state != NULL) && !fiber->state->sent)
-        qk_state_send(w, fiber);
-    if (qk_unlikely(fiber->offload != NULL) && !fiber->offload->sent)
-        qk_offload_send(w, fiber);
+    if (qk_unlikely(fiber->asks))
+        send_request(w, fiber);
     atomic_store_explicit(&w->turn_act, NULL, memory_order_relaxed);
     return fiber->finished;
 }
@@ -452,7 +394,7 @@ static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
     qk_arena_reset(&t->arena);
     atomic_store_explicit(&t->act->fiber, NULL, memory_order_relaxed);
     if (qk_unlikely(t->unwound))
-        qk_context_renew(&fiber->context, fiber->low, fiber, fiber_main);
+        qk_context_renew(&fiber->context, fiber->low, fiber, qk_turn_fiber_main);
     qk_fiber_put(w, fiber);
 }
 
@@ -562,7 +504,7 @@ void qk_turn_settle(struct qk_worker *w, struct qk_act *act)
 static const char no_stack[] = "too many turns are suspended, or no memory is left for a stack";
 
 /* Runs a fiber and what follows. */
-static enum qk_next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
+QK_INLINE enum qk_next run_fiber(struct qk_worker *w, struct qk_act *act, struct qk_fiber *fiber)
 {
     atomic_store_explicit(&act->fiber, fiber, memory_order_relaxed);
     bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
@@ -729,7 +671,8 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
     }
 }
 
-void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber)
+/* Goes on with a suspended turn. */
+QK_INLINE void resume(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_act *act = fiber->turn.act;
     bool interleaves = act->type->interleaves && fiber->turn.what == QK_TURN_MESSAGE;
@@ -745,4 +688,53 @@ void qk_turn_resume(struct qk_worker *w, struct qk_fiber *fiber)
         }
     }
     qk_turn_run(w, act);
+}
+
+/* ---- what a worker runs */
+
+QK_INLINE bool resume_first(struct qk_worker *w, struct qk_fiber **head)
+{
+    struct qk_fiber *fiber = *head;
+    if (fiber == NULL)
+        return false;
+    *head = fiber->next;
+    resume(w, fiber);
+    return true;
+}
+
+/* One thing to do: a fiber to go on with or an activation to run. False when there is none. */
+QK_INLINE bool run_one(struct qk_worker *w, unsigned i)
+{
+    struct qk_act *act = NULL;
+    if (qk_unlikely(i % 16 == 15)) { /* what only ever calls one another must not keep the rest waiting */
+        if (i % 32 == 31)
+            act = qk_queue_pop_waiting(w);
+        else if (resume_first(w, &w->yielded_head))
+            return true;
+    }
+    if (act == NULL && resume_first(w, &w->ready_head))
+        return true;
+    if (act == NULL && w->next != NULL) {
+        act = w->next;
+        w->next = NULL;
+    }
+    if (act == NULL)
+        act = qk_queue_pop(w);
+    if (act == NULL)
+        return resume_first(w, &w->yielded_head);
+    qk_turn_run(w, act);
+    return true;
+}
+
+unsigned qk_turn_run_round(struct qk_worker *w)
+{
+    unsigned runs = 0;
+    while (runs < ROUND_RUNS && w->now_ns < w->round_until_ns) {
+        if (runs % 16 == 0)
+            qk_worker_gather(w);
+        if (!run_one(w, runs))
+            break;
+        runs++;
+    }
+    return runs;
 }

@@ -36,7 +36,7 @@ struct qk_msg *qk_notice_create(struct qk_worker *w, struct qk_rt_type *type, co
 
 void qk_notice_post(struct qk_worker *w, struct qk_act *to, struct qk_msg *msg)
 {
-    enum qk_push pushed = qk_mailbox_push(&to->mailbox, &msg->link, QK_MAILBOX_COUNT_MAX);
+    enum qk_push pushed = qk_act_push(to, msg, QK_MAILBOX_COUNT_MAX);
     if (pushed == QK_PUSHED_SCHEDULE)
         qk_worker_schedule(w, to, false);
     else if (pushed != QK_PUSHED)

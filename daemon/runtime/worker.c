@@ -12,7 +12,6 @@
 #include <string.h>
 #include "wire/message.h"
 
-#define ROUND_RUNS    128     /* activations and fibers in a round */
 #define ROUND_TIMERS  512     /* due timers in a round */
 #define STORE_SPIN_NS 500000  /* how long a worker looks for work while a store owes one of its fibers an answer */
 #define VAIN_MAX      16      /* such waits in vain, after which there are none */
@@ -199,6 +198,14 @@ static void take_woken(struct qk_worker *w)
     }
 }
 
+void qk_worker_gather(struct qk_worker *w)
+{
+    take_replies(w);
+    take_woken(w);
+    qk_queue_take_pinned(w);
+    qk_worker_take_memos(w);
+}
+
 /* Under the post lock. */
 static void accept_posted(struct qk_worker *w)
 {
@@ -302,40 +309,6 @@ static int poll_once(struct qk_worker *w, int64_t timeout_ns)
 
 /* ---- rounds */
 
-static bool resume_first(struct qk_worker *w, struct qk_fiber **head)
-{
-    struct qk_fiber *fiber = *head;
-    if (fiber == NULL)
-        return false;
-    *head = fiber->next;
-    qk_turn_resume(w, fiber);
-    return true;
-}
-
-/* One thing to do: a fiber to go on with or an activation to run. False when there is none. */
-static bool run_one(struct qk_worker *w, unsigned i)
-{
-    struct qk_act *act = NULL;
-    if (qk_unlikely(i % 16 == 15)) { /* what only ever calls one another must not keep the rest waiting */
-        if (i % 32 == 31)
-            act = qk_queue_pop_waiting(w);
-        else if (resume_first(w, &w->yielded_head))
-            return true;
-    }
-    if (act == NULL && resume_first(w, &w->ready_head))
-        return true;
-    if (act == NULL && w->next != NULL) {
-        act = w->next;
-        w->next = NULL;
-    }
-    if (act == NULL)
-        act = qk_queue_pop(w);
-    if (act == NULL)
-        return resume_first(w, &w->yielded_head);
-    qk_turn_run(w, act);
-    return true;
-}
-
 static void end_if_stopped(struct qk_worker *w);
 
 bool qk_worker_round(struct qk_worker *w)
@@ -344,20 +317,9 @@ bool qk_worker_round(struct qk_worker *w)
     qk_worker_read_clock(w);
     take_posted(w);
     bool more = fire_timers(w);
-    unsigned runs = 0;
     qk_frames_deliver(w);                     /* what was refused as it came, above all */
     w->round_until_ns = w->now_ns + ROUND_NS; /* the clock is read now and then between turns */
-    while (runs < ROUND_RUNS && w->now_ns < w->round_until_ns) {
-        if ((runs & 15) == 0) {
-            take_replies(w);
-            take_woken(w);
-            qk_queue_take_pinned(w);
-            qk_worker_take_memos(w);
-        }
-        if (!run_one(w, runs))
-            break;
-        runs++;
-    }
+    unsigned runs = qk_turn_run_round(w);
     qk_frames_deliver(w);
     qk_pool_flush(w);
     qk_act_reclaim(w);
@@ -468,7 +430,7 @@ static bool search(struct qk_worker *w)
     return found;
 }
 
-static int64_t sleep_bound(const struct qk_worker *w)
+static int64_t sleep_bound(struct qk_worker *w)
 {
     if (qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING)
         return QK_TICK_NS;
