@@ -35,6 +35,22 @@
 static scmp_filter_ctx closing;
 static const char *names[QK_CALLS_MAX];
 
+/* Conditions on the argument of that number, from 0 on. */
+static struct scmp_arg_cmp is(unsigned arg, uint64_t value)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_EQ, .datum_a = value};
+}
+
+static struct scmp_arg_cmp is_not(unsigned arg, uint64_t value)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_NE, .datum_a = value};
+}
+
+static struct scmp_arg_cmp is_masked(unsigned arg, uint64_t mask, uint64_t value)
+{
+    return (struct scmp_arg_cmp){.arg = arg, .op = SCMP_CMP_MASKED_EQ, .datum_a = mask, .datum_b = value};
+}
+
 /* Adds one rule after the other and keeps the first error. */
 struct builder {
     scmp_filter_ctx filter;
@@ -103,7 +119,7 @@ static void add_number(struct builder *b, const struct qk_sandbox_spec *spec, in
 static void choose(struct builder *b, int call, unsigned arg, const uint64_t *values, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        add_if(b, SCMP_ACT_ALLOW, call, SCMP_CMP(arg, SCMP_CMP_EQ, values[i]));
+        add_if(b, SCMP_ACT_ALLOW, call, is(arg, values[i]));
 }
 
 /* None of these sets whom a descriptor sends signals to, nor a lease, for which others would have to wait. */
@@ -133,8 +149,7 @@ static void choose_sockets(struct builder *b, const struct qk_sandbox_spec *spec
         add(b, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket));
     for (size_t i = 0; spec->network && i < 2; i++) {
         for (size_t k = 0; k < 3; k++)
-            add_if_both(b, SCMP_ACT_ALLOW, SCMP_SYS(socket), SCMP_A0(SCMP_CMP_EQ, domains[i]),
-                        SCMP_A2(SCMP_CMP_EQ, protocols[k]));
+            add_if_both(b, SCMP_ACT_ALLOW, SCMP_SYS(socket), is(0, domains[i]), is(2, protocols[k]));
     }
 }
 
@@ -150,7 +165,7 @@ static struct builder build_calls(const struct qk_sandbox_spec *spec, int landlo
     }
     choose(&b, SCMP_SYS(fcntl), 1, fcntls, sizeof(fcntls) / sizeof(fcntls[0]));
     choose(&b, SCMP_SYS(prctl), 0, prctls, sizeof(prctls) / sizeof(prctls[0]));
-    add_if(&b, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), SCMP_A0(SCMP_CMP_EQ, SECCOMP_SET_MODE_FILTER));
+    add_if(&b, SCMP_ACT_ALLOW, SCMP_SYS(seccomp), is(0, SECCOMP_SET_MODE_FILTER));
     if (has_devices(spec))
         add(&b, SCMP_ACT_ALLOW, SCMP_SYS(ioctl));
     else
@@ -165,16 +180,16 @@ static struct builder build_calls(const struct qk_sandbox_spec *spec, int landlo
 static void refuse_others(struct builder *b)
 {
     uint64_t self = (uint64_t)getpid();
-    add_if(b, END, SCMP_SYS(kill), SCMP_A0(SCMP_CMP_NE, self));
-    add_if(b, END, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_NE, self));
-    add_if(b, END, SCMP_SYS(rt_sigqueueinfo), SCMP_A0(SCMP_CMP_NE, self));
-    add_if(b, END, SCMP_SYS(rt_tgsigqueueinfo), SCMP_A0(SCMP_CMP_NE, self));
-    add_if(b, REFUSE, SCMP_SYS(prlimit64), SCMP_A0(SCMP_CMP_NE, 0));
-    add_if(b, REFUSE, SCMP_SYS(sched_setaffinity), SCMP_A0(SCMP_CMP_NE, 0));
+    add_if(b, END, SCMP_SYS(kill), is_not(0, self));
+    add_if(b, END, SCMP_SYS(tgkill), is_not(0, self));
+    add_if(b, END, SCMP_SYS(rt_sigqueueinfo), is_not(0, self));
+    add_if(b, END, SCMP_SYS(rt_tgsigqueueinfo), is_not(0, self));
+    add_if(b, REFUSE, SCMP_SYS(prlimit64), is_not(0, 0));
+    add_if(b, REFUSE, SCMP_SYS(sched_setaffinity), is_not(0, 0));
     /* A thread yes, a process no. */
-    add_if(b, END, SCMP_SYS(clone), SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, 0));
+    add_if(b, END, SCMP_SYS(clone), is_masked(0, CLONE_THREAD, 0));
     /* Whoever could handle this signal could go on after a violation. */
-    add_if(b, REFUSE, SCMP_SYS(rt_sigaction), SCMP_A0(SCMP_CMP_MASKED_EQ, UINT32_MAX, SIGSYS));
+    add_if(b, REFUSE, SCMP_SYS(rt_sigaction), is_masked(0, UINT32_MAX, SIGSYS));
 }
 
 /* Before the plugin is loaded memory may be executable when it comes from a file and nobody can write to it. Shared
@@ -182,11 +197,11 @@ static void refuse_others(struct builder *b)
 static void refuse_memory(struct builder *b)
 {
     const uint64_t both = PROT_WRITE | PROT_EXEC, shared = MAP_SHARED | MAP_ANONYMOUS;
-    add_if(b, REFUSE, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, both, both));
-    add_if_both(b, REFUSE, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC),
-                SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, MAP_ANONYMOUS));
-    add_if(b, REFUSE, SCMP_SYS(mmap), SCMP_A3(SCMP_CMP_MASKED_EQ, shared, shared));
-    add_if(b, REFUSE, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    add_if(b, REFUSE, SCMP_SYS(mmap), is_masked(2, both, both));
+    add_if_both(b, REFUSE, SCMP_SYS(mmap), is_masked(2, PROT_EXEC, PROT_EXEC),
+                is_masked(3, MAP_ANONYMOUS, MAP_ANONYMOUS));
+    add_if(b, REFUSE, SCMP_SYS(mmap), is_masked(3, shared, shared));
+    add_if(b, REFUSE, SCMP_SYS(mprotect), is_masked(2, PROT_EXEC, PROT_EXEC));
 }
 
 /* What a terminal or a socket would do to others than its user. */
@@ -194,7 +209,7 @@ static void refuse_ioctls(struct builder *b)
 {
     static const uint64_t bad[] = {TIOCSTI, TIOCLINUX, TIOCSCTTY, TIOCSPGRP, FIOSETOWN, SIOCSPGRP, FIOASYNC};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        add_if(b, REFUSE, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, bad[i]));
+        add_if(b, REFUSE, SCMP_SYS(ioctl), is_masked(1, UINT32_MAX, bad[i]));
 }
 
 static struct builder build_arguments(const struct qk_sandbox_spec *spec)
@@ -210,7 +225,7 @@ static struct builder build_arguments(const struct qk_sandbox_spec *spec)
 static struct builder build_closing(void)
 {
     struct builder b = begin(SCMP_ACT_ALLOW);
-    add_if(&b, REFUSE, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, PROT_EXEC));
+    add_if(&b, REFUSE, SCMP_SYS(mmap), is_masked(2, PROT_EXEC, PROT_EXEC));
     add(&b, REFUSE, SCMP_SYS(seccomp));
     return b;
 }
