@@ -31,6 +31,7 @@
 #define QK_TRACE_WAIT_MS   250       /* how long the answer to one waits for the end of what it has sent */
 
 /* Journals. */
+#define QK_SNAPSHOT_EVERY 100         /* events, of a type that does not say */
 #define QK_PAGE_BYTES_MAX (256 << 10) /* of the events that are read at once, but for the first */
 
 /* Plugins. */

@@ -2,10 +2,12 @@
 /* actors, plugins, services, status: lists and figures of the silo. */
 #include "ctl/ctl.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define LIMIT_MAX    1000000
 #define COUNT(array) ((unsigned)(sizeof(array) / sizeof((array)[0])))
 
 static const struct qk_column actor_columns[] = {
@@ -30,17 +32,19 @@ const char *const qk_columns_services[] = {"SERVICE", "PLUGIN", "LIFETIME", "NEE
 static const struct qk_column status_columns[] = {{"WHAT", false, QK_FIT_NONE}, {"VALUE", false, QK_FIT_NONE}};
 const char *const qk_columns_status[] = {"WHAT", "VALUE", NULL};
 
-static int read_limit(struct qk_ctl *ctl, uint32_t *ret_limit)
+int qk_number_option(struct qk_ctl *ctl, enum qk_option_id id, uint64_t min, uint64_t max, uint64_t *ret_number)
 {
-    const char *text = ctl->args.options[QK_OPT_LIMIT];
-    char *end;
+    const char *text = ctl->args.options[id];
+    char *end, help[80];
     if (text == NULL)
         return QK_EXIT_OK;
-    unsigned long value = strtoul(text, &end, 10);
-    if (*text < '0' || *text > '9' || *end != '\0' || value == 0 || value > 1000000)
-        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, "write a number from 1 to 1000000",
-                           "`--limit` does not take `%.40s`", text);
-    *ret_limit = (uint32_t)value;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    snprintf(help, sizeof(help), "write a number from %" PRIu64 " to %" PRIu64, min, max);
+    if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || value < min || value > max)
+        return qk_ctl_fail(ctl, QK_EXIT_USAGE, "QK0403", NULL, help, "`--%s` does not take `%.40s`",
+                           qk_options[id].name, text);
+    *ret_number = value;
     return QK_EXIT_OK;
 }
 
@@ -59,9 +63,11 @@ int qk_cmd_actors(struct qk_ctl *ctl)
         actors.type[size] = '\0';
         actors.key_prefix = slash != NULL ? (char *)(uintptr_t)(slash + 1) : actors.key_prefix;
     }
-    int rc = read_limit(ctl, &actors.limit);
+    uint64_t limit = 0;
+    int rc = qk_number_option(ctl, QK_OPT_LIMIT, 1, LIMIT_MAX, &limit);
     if (rc != QK_EXIT_OK)
         return rc;
+    actors.limit = (uint32_t)limit;
     request.body_case = QUARK__ADMIN__ADMIN_REQUEST__BODY_ACTORS;
     request.actors = &actors;
     rc = qk_session_ask(ctl, &request, &reply);

@@ -305,6 +305,9 @@ static int print_type(struct qk_ctl *ctl, const Quark__Admin__Type *type, const 
             note_message(&shown, reply);
     }
     unsigned direct = shown.n;
+    const ProtobufCMessageDescriptor *event = qk_schema_message(schema, type->event);
+    if (event != NULL)
+        note_message(&shown, event);
     for (unsigned i = 0; i < shown.n; i++)
         note_nested(&shown, shown.messages[i]);
     if (qk_ctl_has(ctl, QK_OPT_JSON))
@@ -313,7 +316,7 @@ static int print_type(struct qk_ctl *ctl, const Quark__Admin__Type *type, const 
     qk_table_init(&table, method_columns, sizeof(method_columns) / sizeof(method_columns[0]));
     fill_methods(&table, type, schema);
     for (unsigned i = direct; i < shown.n; i++)
-        add_message(&table, "-", shown.messages[i]->name, "", shown.messages[i]);
+        add_message(&table, "-", shown.messages[i]->name, shown.messages[i] == event ? "event" : "", shown.messages[i]);
     int rc = qk_table_print(ctl, &table);
     qk_table_finish(&table);
     return rc;

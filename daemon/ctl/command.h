@@ -24,7 +24,8 @@ struct qk_ctl;
     X(OUTPUT, "output", 'o', "COL,...", "which columns, in this order")                                                \
     X(NO_HEADINGS, "no-headings", 'n', NULL, "leave the line of headings out")                                         \
     X(WATCH, "watch", 'w', NULL, "list again every two seconds, until interrupted")                                    \
-    X(LIMIT, "limit", 'l', "N", "at most so many actors; default 1000")                                                \
+    X(LIMIT, "limit", 'l', "N", "at most so many; default 1000")                                                       \
+    X(FROM, "from", 'F', "N", "begin with the event at this position; default 1")                                      \
     X(BATCH, "batch", 'b', NULL, "print one table after another and do not touch the screen")                          \
     X(ONCE, "once", '1', NULL, "measure once, print, and end")                                                         \
     X(DELAY, "delay", 'd', "TIME", "time between two measurements; default 1s")                                        \

@@ -70,6 +70,23 @@ const struct qk_command qk_commands[] = {
      qk_columns_types,
      qk_cmd_types,
      false},
+    {"events",
+     "TYPE/KEY",
+     1,
+     1,
+     {QK_ARG_ACTOR},
+     COMMON | O(TIMEOUT) | O(JSON) | O(RAW) | O(OUTPUT) | O(NO_HEADINGS) | O(LIMIT) | O(FROM),
+     "reads",
+     "Print the journal of an actor whose state is made of events",
+     "The store is asked, not the actor: it need not be in memory, and may be one that can't be activated because an "
+     "event "
+     "is damaged. Such an event is shown by its bytes, and the exit status is then 1.\n\n"
+     "With *--json* each event is a line of its own.",
+     {{"quarkctl events ledger/ann", "all that has happened"},
+      {"quarkctl events ledger/ann --from 100 --limit 10 --json", "some of it, for a script"}},
+     qk_columns_events,
+     qk_cmd_events,
+     false},
     {"plugins",
      "",
      0,

@@ -112,7 +112,7 @@ const char *qk_print_ms(uint64_t ms, char *buf);
 const char *qk_print_ns(uint64_t ns, char *buf);
 const char *qk_print_bytes(uint64_t bytes, char *buf);
 
-/* cmd_types.c, for call and completion */
+/* cmd_list.c, cmd_types.c: for the other commands */
 
 /* The type and the schema of an actor type's plugin; tells when there is none (with a suggestion). The caller destroys
  * the schema. */
@@ -125,6 +125,9 @@ int qk_address_split(struct qk_ctl *ctl, const char *address, const char **ret_t
 /* Says that the silo has no such type, with one that is spelt alike. */
 int qk_type_missing(struct qk_ctl *ctl, const char *name);
 
+/* The number that an option gives, within bounds; as it was where the option is not there. Tells of others. */
+int qk_number_option(struct qk_ctl *ctl, enum qk_option_id id, uint64_t min, uint64_t max, uint64_t *ret_number);
+
 /* trace.c: prints what the call whose reply came last has caused. */
 int qk_trace_print(struct qk_ctl *ctl);
 
@@ -132,6 +135,7 @@ int qk_trace_print(struct qk_ctl *ctl);
 int qk_cmd_call(struct qk_ctl *ctl);
 int qk_cmd_actors(struct qk_ctl *ctl);
 int qk_cmd_types(struct qk_ctl *ctl);
+int qk_cmd_events(struct qk_ctl *ctl);
 int qk_cmd_plugins(struct qk_ctl *ctl);
 int qk_cmd_services(struct qk_ctl *ctl);
 int qk_cmd_status(struct qk_ctl *ctl);
@@ -149,6 +153,7 @@ int qk_cmd_manual(struct qk_ctl *ctl);
 
 extern const char *const qk_columns_actors[];
 extern const char *const qk_columns_types[];
+extern const char *const qk_columns_events[];
 extern const char *const qk_columns_plugins[];
 extern const char *const qk_columns_services[];
 extern const char *const qk_columns_status[];

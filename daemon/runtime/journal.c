@@ -24,10 +24,9 @@
 #include "wire/check.h"
 #include "wire/message.h"
 
-#define PAGE_EVENTS    256
-#define ARENA_MAX      (2 * QK_MESSAGE_ARENA_MAX) /* what a page's events take is bounded by half of it */
-#define SNAPSHOT_EVERY 100
-#define TEXT_MAX       256
+#define PAGE_EVENTS 256
+#define ARENA_MAX   (2 * QK_MESSAGE_ARENA_MAX) /* what a page's events take is bounded by half of it */
+#define TEXT_MAX    256
 
 /* The text of an error, in the turn's arena. */
 static const char *say(struct qk_turn_state *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -345,7 +344,7 @@ static void snapshot(struct qk_turn_state *t, struct qk_state_wait *wait)
 {
     struct qk_journal *journal = qk_journal_of(t->act);
     uint32_t every = t->act->type->desc->snapshot_every;
-    if (journal->position - journal->snapshot < (every != 0 ? every : SNAPSHOT_EVERY))
+    if (journal->position - journal->snapshot < (every != 0 ? every : QK_SNAPSHOT_EVERY))
         return;
     journal->snapshot = journal->position;
     int rc = qk_state_step(wait, QK_STEP_SNAPSHOT_WRITE);

@@ -17,9 +17,8 @@
 /* Frames that the silo sends into the runtime itself: `origin` is the request's frame with the lowest bit set. */
 #define OWN ((uintptr_t)1)
 
-/* Answers a request and frees its frame. Any thread. */
-static void answer(struct qk_silo *silo, struct qk_port_frame *request, int status, const char *text,
-                   const uint8_t *payload, size_t size)
+void qk_silo_end_admin(struct qk_silo *silo, struct qk_port_frame *request, int status, const char *text,
+                       const uint8_t *payload, size_t size)
 {
     if (size > QK_PAYLOAD_MAX) {
         status = QK_ETOOBIG;
@@ -56,20 +55,20 @@ static void begin_deactivate(struct qk_silo *silo, struct qk_port_frame *request
 {
     size_t key_len = strlen(what->key);
     if (atomic_load(&silo->state) >= QK_SILO_STOPPING) { /* the runtime may not take it any more */
-        answer(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
+        qk_silo_end_admin(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
         return;
     }
     if (!qk_silo_has_type(silo, what->type)) {
-        answer(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
+        qk_silo_end_admin(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
         return;
     }
     if (key_len == 0 || key_len > QK_KEY_MAX) {
-        answer(silo, request, QK_EINVALID, "a key has 1 to 512 bytes", NULL, 0);
+        qk_silo_end_admin(silo, request, QK_EINVALID, "a key has 1 to 512 bytes", NULL, 0);
         return;
     }
     struct qk_port_frame *frame = qk_port_frame_create(key_len);
     if (frame == NULL) {
-        answer(silo, request, QK_ENOMEMORY, "out of memory", NULL, 0);
+        qk_silo_end_admin(silo, request, QK_ENOMEMORY, "out of memory", NULL, 0);
         return;
     }
     frame->kind = QK_PORT_DEACTIVATE;
@@ -94,7 +93,7 @@ static void end_deactivate(struct qk_silo *silo, struct qk_port_frame *frame)
         memcpy(text, qk_port_frame_text(frame), frame->text_len < sizeof(text) ? frame->text_len : sizeof(text) - 1);
     qk_port_frame_destroy(frame);
     atomic_fetch_sub(&silo->deactivating, 1);
-    answer(silo, request, status, text, reply, size);
+    qk_silo_end_admin(silo, request, status, text, reply, size);
     free(reply);
 }
 
@@ -130,7 +129,7 @@ void qk_silo_on_admin(void *arg, struct qk_port_frame *frame)
     }
     pthread_mutex_unlock(&silo->admin_lock);
     if (full)
-        answer(silo, frame, QK_EOVERLOADED, "too many administrative requests wait", NULL, 0);
+        qk_silo_end_admin(silo, frame, QK_EOVERLOADED, "too many administrative requests wait", NULL, 0);
     if (call)
         qk_loop_post(silo->control, &silo->admin_task);
 }
@@ -158,12 +157,13 @@ static void serve_by_owner(struct qk_silo *silo, struct qk_port_frame *frame)
     size_t size = 0;
     char text[QK_ERROR_TEXT_MAX] = "";
     if (silo->admin.serve == NULL) {
-        answer(silo, frame, QK_ENOTFOUND, "this silo has no configuration to show or to read again", NULL, 0);
+        qk_silo_end_admin(silo, frame, QK_ENOTFOUND, "this silo has no configuration to show or to read again", NULL,
+                          0);
         return;
     }
     int rc = silo->admin.serve(silo->admin.arg, qk_port_frame_payload(frame), frame->payload_len, &reply, &size, text,
                                sizeof(text));
-    answer(silo, frame, rc, text, rc >= 0 ? reply : NULL, rc >= 0 ? size : 0);
+    qk_silo_end_admin(silo, frame, rc, text, rc >= 0 ? reply : NULL, rc >= 0 ? size : 0);
     free(reply);
 }
 
@@ -173,7 +173,7 @@ static void serve_by_silo(struct qk_silo *silo, struct qk_port_frame *frame, con
     size_t size = 0;
     const char *text = "";
     int rc = qk_silo_answer(silo, request, &reply, &size, &text);
-    answer(silo, frame, rc, text, reply, size);
+    qk_silo_end_admin(silo, frame, rc, text, reply, size);
     free(reply);
 }
 
@@ -185,7 +185,7 @@ static void serve(struct qk_silo *silo, struct qk_port_frame *frame)
     int rc = qk_wire_unpack(&quark__admin__admin_request__descriptor, qk_port_frame_payload(frame), frame->payload_len,
                             &arena, &message);
     if (rc < 0) {
-        answer(silo, frame, rc, "the administrative request does not parse", NULL, 0);
+        qk_silo_end_admin(silo, frame, rc, "the administrative request does not parse", NULL, 0);
     } else {
         const Quark__Admin__AdminRequest *request = (const Quark__Admin__AdminRequest *)message;
         switch (request->body_case) {
@@ -195,6 +195,9 @@ static void serve(struct qk_silo *silo, struct qk_port_frame *frame)
             break;
         case QUARK__ADMIN__ADMIN_REQUEST__BODY_DEACTIVATE:
             begin_deactivate(silo, frame, request->deactivate);
+            break;
+        case QUARK__ADMIN__ADMIN_REQUEST__BODY_EVENTS:
+            qk_silo_begin_events(silo, frame, request->events);
             break;
         default:
             serve_by_silo(silo, frame, request);
@@ -218,7 +221,7 @@ void qk_silo_refuse_admin(struct qk_silo *silo)
 {
     struct qk_port_frame *frame;
     while ((frame = take(silo)) != NULL)
-        answer(silo, frame, QK_EUNAVAILABLE, "the silo has stopped", NULL, 0);
+        qk_silo_end_admin(silo, frame, QK_EUNAVAILABLE, "the silo has stopped", NULL, 0);
 }
 
 void qk_silo_set_admin(struct qk_silo *silo, const struct qk_silo_admin *admin)

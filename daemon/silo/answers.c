@@ -218,6 +218,10 @@ static Quark__Admin__Type *build_type(struct build *b, const struct qk_type_stat
     r->service = copy_string(b, type->service);
     r->plugin = copy_string(b, s->plugin != NULL ? s->plugin->name : NULL);
     r->state = copy_string(b, type->state != NULL ? type->state->name : NULL);
+    bool journaled = type->event != NULL && type->state != NULL && type->store != NULL;
+    r->event = copy_string(b, journaled ? type->event->name : NULL);
+    r->store = copy_string(b, type->state != NULL ? type->store : NULL);
+    r->snapshot_every = !journaled ? 0 : type->snapshot_every != 0 ? type->snapshot_every : QK_SNAPSHOT_EVERY;
     r->placement = copy_string(b, placement_name(type->placement));
     r->mailbox_max = s->mailbox_max;
     r->idle_ms = s->idle_ms;

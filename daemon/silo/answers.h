@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <admin.pb-c.h>
 
+struct qk_port_frame;
 struct qk_silo;
 
 /* Answers a request that the silo answers alone and at once. 0 and a serialised AdminReply made with malloc, or a
@@ -17,6 +18,9 @@ int qk_silo_answer(struct qk_silo *silo, const Quark__Admin__AdminRequest *reque
 
 /* The reply to a request to deactivate. 0 or QK_ENOMEMORY. */
 int qk_silo_answer_deactivate(bool was_active, uint8_t **ret_reply, size_t *ret_size);
+
+/* Has the store of an actor read its journal; the answer comes later (events.c). Owns `request`. The control thread. */
+void qk_silo_begin_events(struct qk_silo *silo, struct qk_port_frame *request, const Quark__Admin__EventsRequest *what);
 
 /* Whether an actor type of that name is registered. */
 bool qk_silo_has_type(struct qk_silo *silo, const char *name);

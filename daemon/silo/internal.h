@@ -113,5 +113,8 @@ void qk_silo_on_admin_task(void *arg);
 struct qk_port_frame *qk_silo_take_own(struct qk_silo *silo, struct qk_port_frame *chain);
 /* Refuses what still waits. */
 void qk_silo_refuse_admin(struct qk_silo *silo);
+/* Answers a request and frees its frame. Any thread. */
+void qk_silo_end_admin(struct qk_silo *silo, struct qk_port_frame *request, int status, const char *text,
+                       const uint8_t *payload, size_t size);
 
 #endif

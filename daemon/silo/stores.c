@@ -44,9 +44,11 @@ struct qk_stores {
 struct pending {
     struct qk_store_op op; /* first */
     struct qk_stores *stores;
-    struct qk_port_frame *frame;    /* which asked; what the operation points to */
-    struct qk_port_frame *answer;   /* of what was read; NULL: the frame itself */
-    bool no_memory;                 /* for that */
+    struct qk_port_frame *frame;                           /* which asked; what the operation points to */
+    struct qk_port_frame *answer;                          /* of what was read; NULL: the frame itself */
+    bool no_memory;                                        /* for that */
+    void (*done)(void *arg, struct qk_port_frame *answer); /* takes the answer; NULL: the runtime */
+    void *done_arg;
     struct qk_store_event events[]; /* of an append */
 };
 
@@ -205,11 +207,19 @@ static void on_done(void *arg, struct qk_store_op *chain)
     while (chain != NULL) {
         struct pending *p = (struct pending *)chain;
         chain = chain->next;
-        *last = conclude(p);
-        last = &(*last)->next;
+        void (*done)(void *, struct qk_port_frame *) = p->done;
+        void *done_arg = p->done_arg;
+        struct qk_port_frame *answer = conclude(p);
+        if (done != NULL) {
+            done(done_arg, answer);
+            continue;
+        }
+        *last = answer;
+        last = &answer->next;
     }
     *last = NULL;
-    qk_runtime_submit(stores->rt, first);
+    if (first != NULL)
+        qk_runtime_submit(stores->rt, first);
 }
 
 /* ---- from the runtime */
@@ -301,6 +311,21 @@ struct qk_port_frame *qk_stores_take(struct qk_stores *stores, struct qk_port_fr
             qk_store_submit(round.store[i], round.first[i]);
     }
     return chain;
+}
+
+void qk_stores_ask(struct qk_stores *stores, struct qk_port_frame *frame,
+                   void (*done)(void *arg, struct qk_port_frame *answer), void *arg)
+{
+    const struct note *note = find(stores, frame->type_id);
+    struct pending *p = note != NULL ? make(stores, note, frame) : NULL;
+    if (p == NULL) {
+        done(arg, note != NULL ? turn_round(frame, QK_ENOMEMORY, 0, "out of memory")
+                               : turn_round(frame, QK_EINVALID, 0, "the actor type has no store"));
+        return;
+    }
+    p->done = done;
+    p->done_arg = arg;
+    qk_store_submit(atomic_load_explicit(&note->store, memory_order_acquire), &p->op);
 }
 
 /* ---- types */

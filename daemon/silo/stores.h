@@ -42,6 +42,11 @@ void qk_stores_withdraw(struct qk_stores *stores);
  */
 struct qk_port_frame *qk_stores_take(struct qk_stores *stores, struct qk_port_frame *chain);
 
+/* Has the store of a type answer what the silo itself asks for: `done` gets the answer, on any thread, also inside this
+ * call. Owns `frame`, a QK_PORT_STORE. The control thread, before qk_stores_close(). */
+void qk_stores_ask(struct qk_stores *stores, struct qk_port_frame *frame,
+                   void (*done)(void *arg, struct qk_port_frame *answer), void *arg);
+
 /* Calls `visit` for each store that is open. The control thread only. */
 void qk_stores_visit(const struct qk_stores *stores,
                      void (*visit)(void *arg, const char *name, const struct qk_store_stats *stats), void *arg);

@@ -2,21 +2,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """quarkctl with a real quarkd: a call, lists, completion, a reload, a plugin dropped later, an end.
 
-usage: live.py QUARKD QUARKCTL COUNTER_PLUGIN BANK_PLUGIN LENDER_PLUGIN BORROWER_PLUGIN
+usage: live.py QUARKD QUARKCTL COUNTER_PLUGIN BANK_PLUGIN LENDER_PLUGIN BORROWER_PLUGIN LEDGER_PLUGIN
 """
 import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tempfile
 
-quarkd, quarkctl, counter, bank, lender, borrower = (os.path.abspath(p) for p in sys.argv[1:7])
+quarkd, quarkctl, counter, bank, lender, borrower, ledger = (os.path.abspath(p) for p in sys.argv[1:8])
 top = tempfile.mkdtemp(prefix='quark-ctl-')
 plugins = os.path.join(top, 'plugins')
 os.mkdir(plugins, 0o755)
 shutil.copy(counter, plugins)
+shutil.copy(ledger, plugins)
 env = dict(os.environ, HOME=top, XDG_RUNTIME_DIR=os.path.join(top, 'run'), XDG_STATE_HOME=os.path.join(top, 'state'),
            XDG_DATA_HOME=os.path.join(top, 'data'), NO_COLOR='1')
 os.mkdir(env['XDG_RUNTIME_DIR'], 0o700)
@@ -72,6 +74,33 @@ def check():
     assert run('call', 'account/a', 'Open', '{"cents": "500"}')[0] == '{"cents": "500"}\n'
     err = run('call', 'account/b', 'Get', code=1)[1]
     assert 'QK0520' in err and 'refused by the actor' in err and 'the method ran' in err, err
+    check_events()
+
+
+def check_events():
+    for cents in range(1, 6):
+        run('call', 'ledger/ann', 'Deposit', json.dumps({'cents': cents, 'from': 'bob'}))
+    lines = [json.loads(line) for line in run('events', 'ledger/ann', '--json')[0].splitlines()]
+    assert [e['position'] for e in lines] == ['1', '2', '3', '4', '5'], lines
+    assert [e['event']['deposited']['cents'] for e in lines] == ['1', '2', '3', '4', '5'], lines
+    out, err = run('events', 'ledger/ann', '--from', '2', '--limit', '2', '-n', '-r')
+    assert [line.split()[0] for line in out.splitlines()] == ['2', '3'] and '"bob"' in out, out
+    assert '--from 4 goes on' in err, err
+    assert run('events', 'ledger/nobody') == ('', '')
+    assert 'QK0424' in run('events', 'counter/alice', code=5)[1]
+    assert '`--from` does not take `x`' in run('events', 'ledger/ann', '--from', 'x', code=2)[1]
+    types = json.loads(run('types', 'ledger', '--json')[0])
+    ledger_type = types['types'][0]
+    assert (ledger_type['event'], ledger_type['store'], ledger_type['snapshotEvery']) == ('ledger.Entry', 'sqlite', 50)
+    assert 'ledger.Deposited' in [m['name'] for m in types['messages']], types
+    # What an administrator may find: an event that nobody can read, of an actor that can't be activated then.
+    run('deactivate', 'ledger/ann')
+    with sqlite3.connect(os.path.join(top, 'state', 'quark', 'state.db')) as db:
+        db.execute("UPDATE event SET bytes = x'12051a' WHERE position = 3 AND key = CAST('ann' AS BLOB)")
+    db.close()
+    assert 'the event at position 3 of ledger/ann' in run('call', 'ledger/ann', 'Balance', code=1)[1]
+    out, err = run('events', 'ledger/ann', code=1)
+    assert 'damaged, 3 bytes: 12051a' in out and 'QK0423' in err, (out, err)
 
 
 daemon = subprocess.Popen([quarkd, '--dev', '--plugins', plugins], env=env, stdout=subprocess.PIPE,
