@@ -120,6 +120,35 @@ int qk_baggage_parse(const uint8_t *data, size_t size, struct qk_baggage **ret_b
     return rc < 0 ? QK_EINVALID : 0;
 }
 
+/* ---- what goes out */
+
+size_t qk_baggage_packed_size(const struct qk_baggage *b)
+{
+    const char *at = b->bytes;
+    size_t size = b->traced ? qk_context_parent_size(QK_TRACEPARENT_LEN) : 0;
+    for (uint32_t i = 0; i < b->n_entries; i++) {
+        size_t name_len = strlen(at), value_len = strlen(at + name_len + 1);
+        size += qk_context_entry_size(name_len, value_len);
+        at += name_len + value_len + 2;
+    }
+    return size;
+}
+
+void qk_baggage_pack(const struct qk_baggage *b, uint8_t *to)
+{
+    const char *at = b->bytes;
+    char parent[QK_TRACEPARENT_LEN + 1];
+    if (b->traced) {
+        qk_trace_format(&b->trace, parent);
+        to = qk_context_put_parent(to, parent, QK_TRACEPARENT_LEN);
+    }
+    for (uint32_t i = 0; i < b->n_entries; i++) {
+        size_t name_len = strlen(at), value_len = strlen(at + name_len + 1);
+        to = qk_context_put_entry(to, at, name_len, at + name_len + 1, value_len);
+        at += name_len + value_len + 2;
+    }
+}
+
 /* ---- what goes on */
 
 /* The next number of a splitmix64 generator; not 0. */
@@ -199,8 +228,8 @@ struct qk_baggage *qk_baggage_fork(struct qk_worker *w, struct qk_baggage *from,
     struct qk_span span = {.parent = from->number,
                            .kind = kinds[msg->kind],
                            .state = QK_SPAN_WAITS,
-                           .type = msg->type->desc->name,
-                           .method = msg->method->desc->name,
+                           .type = msg->type != NULL ? msg->type->desc->name : "another process",
+                           .method = msg->called->name,
                            .key = key,
                            .key_len = key_len,
                            .id = b->own};

@@ -9,6 +9,7 @@
 #include "runtime/filters.h"
 #include "runtime/context.h"
 #include "runtime/state.h"
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -19,117 +20,6 @@
 static struct qk_turn_state *state_of(qk_turn *t)
 {
     return (struct qk_turn_state *)t;
-}
-
-/* ---- waiting for room in a mailbox */
-
-static struct qk_spin *stripe_of(struct qk_runtime *rt, const struct qk_act *act)
-{
-    return &rt->stripes[((uintptr_t)act / sizeof(*act)) % QK_STRIPES];
-}
-
-void qk_call_wake_waiters(struct qk_worker *w, struct qk_act *act, uint32_t room)
-{
-    struct qk_spin *lock = stripe_of(w->rt, act);
-    struct qk_waiter *woken = NULL;
-    struct qk_waiter **last = &woken;
-    qk_spin_lock(lock);
-    for (; room > 0 && act->waiters != NULL; room--) {
-        struct qk_waiter *waiter = act->waiters;
-        act->waiters = waiter->next;
-        waiter->linked = false;
-        waiter->next = NULL;
-        *last = waiter;
-        last = &waiter->next;
-    }
-    if (act->waiters == NULL)
-        atomic_fetch_and_explicit(&act->mailbox, ~QK_MAILBOX_WAITERS, memory_order_relaxed);
-    qk_spin_unlock(lock);
-    while (woken != NULL) {
-        struct qk_waiter *next = woken->next;
-        qk_worker_wake_fiber(w, woken->fiber);
-        woken = next;
-    }
-}
-
-/* Takes a waiter off its list; false when someone has just woken it. */
-static bool withdraw(struct qk_runtime *rt, struct qk_waiter *waiter, struct qk_act *act)
-{
-    struct qk_spin *lock = stripe_of(rt, act);
-    qk_spin_lock(lock);
-    bool there = waiter->linked;
-    for (struct qk_waiter **at = &act->waiters; there && *at != NULL; at = &(*at)->next) {
-        if (*at == waiter) {
-            *at = waiter->next;
-            break;
-        }
-    }
-    waiter->linked = false;
-    qk_spin_unlock(lock);
-    return there;
-}
-
-bool qk_call_waits_for_room(struct qk_worker *w, struct qk_waiter *waiter, uint64_t *ret_hash)
-{
-    struct qk_spin *lock = stripe_of(w->rt, waiter->act);
-    qk_spin_lock(lock);
-    bool waits = waiter->linked && !waiter->act->type->interleaves;
-    if (waits)
-        *ret_hash = waiter->act->hash;
-    qk_spin_unlock(lock);
-    return waits;
-}
-
-/* Marks the mailbox as waited for if it is still full. */
-static bool mark_waited(struct qk_act *act, uint32_t max)
-{
-    uint64_t word = atomic_load_explicit(&act->mailbox, memory_order_relaxed);
-    do {
-        if ((word & QK_MAILBOX_CLOSED) != 0 || qk_mailbox_count(word) < max)
-            return false;
-    } while (!atomic_compare_exchange_weak_explicit(&act->mailbox, &word, word | QK_MAILBOX_WAITERS,
-                                                    memory_order_acq_rel, memory_order_relaxed));
-    return true;
-}
-
-/* Ends a wait for room early. */
-static bool end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
-{
-    if (!withdraw(w->rt, waiter, waiter->act))
-        return false;
-    waiter->status = status;
-    qk_worker_ready(w, waiter->fiber);
-    return true;
-}
-
-/* Suspends until there may be room. 0, QK_ETIMEDOUT or QK_ECANCELLED. */
-static int wait_for_room(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_ns)
-{
-    struct qk_worker *w = t->worker;
-    struct qk_waiter waiter = {.fiber = t->fiber, .act = act, .deadline = {.kind = QK_DEADLINE_ROOM}};
-    struct qk_spin *lock = stripe_of(w->rt, act);
-    qk_spin_lock(lock);
-    if (!mark_waited(act, act->type->mailbox_max)) {
-        qk_spin_unlock(lock);
-        return 0;
-    }
-    struct qk_waiter **last = &act->waiters;
-    while (*last != NULL)
-        last = &(*last)->next;
-    *last = &waiter;
-    waiter.linked = true;
-    qk_spin_unlock(lock);
-    qk_wheel_start(&w->wheel, &waiter.deadline.timer, deadline_ns / QK_TICK_NS + 1);
-    t->fiber->waiter = &waiter;
-    t->waits_ns = t->worker->now_ns;
-    if (qk_unlikely(qk_cancel_watch(t)))
-        end_wait(t->worker, &waiter, QK_ECANCELLED);
-    qk_turn_suspend(t->fiber);
-    t->fiber->waiter = NULL;
-    qk_wheel_cancel(&t->worker->wheel, &waiter.deadline.timer);
-    if (waiter.status < 0)
-        t->error_text = waiter.text != NULL ? waiter.text : "the deadline passed while the actor's mailbox was full";
-    return waiter.status;
 }
 
 /* ---- sending a message to an actor */
@@ -154,6 +44,10 @@ static int refuse_return(struct qk_turn_state *t, const struct qk_msg *msg, cons
 /* Puts the message into the actor's mailbox, waiting for room; the message stays the caller's on an error. */
 static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
 {
+    if (qk_unlikely(msg->remote != NULL)) {
+        qk_remote_post(t, msg);
+        return 0;
+    }
     for (;;) {
         struct qk_worker *w = t->worker;
         struct qk_act *act = qk_act_locate(w, msg->type, to.key, to.key_len, true);
@@ -174,7 +68,7 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
             return refuse(t, QK_EOVERLOADED, "the actor's own mailbox is full");
         if ((msg->type->desc->flags & QK_TYPE_REFUSE_WHEN_FULL) != 0)
             return refuse(t, QK_EOVERLOADED, "the actor's mailbox is full");
-        int rc = wait_for_room(t, act, msg->deadline_ns);
+        int rc = qk_room_wait(t, act, msg->deadline_ns);
         if (rc < 0)
             return rc;
     }
@@ -199,21 +93,30 @@ static size_t round16(size_t n)
     return (n + 15) & ~(size_t)15;
 }
 
-/* Makes the message of a call or a send. */
+static int refuse_unknown(struct qk_turn_state *t, const struct qk_method *m)
+{
+    return refuse(t, QK_ENOTFOUND,
+                  qk_types_find(&t->worker->rt->types, m->type_id) == NULL
+                      ? "no plugin that is loaded has this actor type"
+                      : "the loaded version of this actor type has no such method");
+}
+
+/* Makes the message of a call or a send; one to another runtime is a call, whatever it is. */
 static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct qk_method *m, struct qk_ref to,
                     const ProtobufCMessage *request, struct qk_msg **ret_msg)
 {
     if (qk_unlikely(to.key == NULL || to.key_len == 0 || to.key_len > QK_KEY_MAX))
         return refuse(t, QK_EINVALID, "a key has 1 to 512 bytes");
     const struct qk_target *target = qk_types_target(t->worker, m);
-    if (qk_unlikely(target == NULL))
-        return refuse(t, QK_ENOTFOUND,
-                      qk_types_find(&t->worker->rt->types, m->type_id) == NULL
-                          ? "no plugin that is loaded has this actor type"
-                          : "the loaded version of this actor type has no such method");
-    const struct qk_rt_method *method = target->method;
+    bool remote = target == NULL && qk_remote_has_type(t->worker->rt, m->type_id);
+    if (qk_unlikely(target == NULL && !remote))
+        return refuse_unknown(t, m);
+    if (qk_unlikely(remote))
+        kind = QK_MSG_CALL;
     size_t request_size = round16(m->request->sizeof_message);
-    size_t reply_size = kind == QK_MSG_CALL ? round16(method->desc->reply->sizeof_message) : 0;
+    size_t reply_size = round16(kind != QK_MSG_CALL ? 0
+                                : remote            ? sizeof(struct qk_remote) + to.key_len
+                                                    : target->method->desc->reply->sizeof_message);
     const struct qk_act *self = t->act;
     size_t name_len = self->type->name_len;
     unsigned chain_len = kind == QK_MSG_CALL ? t->chain_len + 1u : 0;
@@ -224,10 +127,10 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
         qk_msg_create(t->worker, kind, request_size + reply_size + chain_size + name_len + self->key_len + 2);
     if (msg == NULL)
         return refuse(t, QK_ENOMEMORY, "out of memory");
-    msg->type = target->type;
-    msg->method = method;
+    msg->type = remote ? NULL : target->type;
+    msg->method = remote ? NULL : target->method;
     msg->called = m;
-    msg->foreign = target->foreign;
+    msg->foreign = remote || target->foreign;
     uint8_t *extra = qk_msg_extra(msg);
     int rc = copy_request(msg, m, request, extra);
     if (qk_unlikely(rc < 0)) {
@@ -236,7 +139,9 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
                       rc == QK_EINVALID ? "the request is not an initialised message of the method's type"
                                         : "the request is too large or too deep");
     }
-    if (kind == QK_MSG_CALL)
+    if (qk_unlikely(remote))
+        qk_remote_address(t->worker, msg, extra + request_size, to);
+    else if (kind == QK_MSG_CALL)
         msg->reply = (ProtobufCMessage *)(extra + request_size);
     if (chain_len > 0) {
         uint64_t *chain = (uint64_t *)(extra + request_size + reply_size);
@@ -310,18 +215,15 @@ static void unlink_pending(struct qk_turn_state *t, struct qk_pending *p)
         p->next->prev = p->prev;
 }
 
-static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
-                      const ProtobufCMessage *request, struct qk_pending *p, bool suspends)
+/* Sends off the message of a call, which is freed where that fails. */
+static int launch(struct qk_turn_state *t, struct qk_msg *msg, const struct qk_method *m, struct qk_ref to,
+                  int64_t timeout_ms, struct qk_pending *p, bool suspends)
 {
-    struct qk_msg *msg;
-    int rc = make_msg(t, QK_MSG_CALL, m, to, request, &msg);
-    if (qk_unlikely(rc < 0))
-        return rc;
     *p = (struct qk_pending){.msg = msg, .fiber = t->fiber, .called = m, .text = ""};
     msg->deadline_ns = deadline_for(t, m, timeout_ms);
     msg->home = t->worker;
     msg->pending = p;
-    rc = post(t, msg, to, suspends);
+    int rc = post(t, msg, to, suspends);
     if (qk_unlikely(rc < 0)) {
         note_refusal(t, msg, rc);
         qk_msg_destroy(t->worker, msg);
@@ -333,12 +235,22 @@ static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct
     return 0;
 }
 
+static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                      const ProtobufCMessage *request, struct qk_pending *p, bool suspends)
+{
+    struct qk_msg *msg;
+    int rc = make_msg(t, QK_MSG_CALL, m, to, request, &msg);
+    return qk_likely(rc == 0) ? launch(t, msg, m, to, timeout_ms, p, suspends) : rc;
+}
+
 /* Ends a pending call from the caller's side with `status`, when its reply has not come. */
 static void end_pending(struct qk_worker *w, struct qk_pending *p, int status, const char *text)
 {
     struct qk_msg *msg = p->msg;
     qk_wheel_cancel(&w->wheel, &msg->deadline.timer);
     msg->pending = NULL;
+    if (qk_unlikely(msg->remote != NULL))
+        qk_remote_cancel(w, msg);
     /* If the reply is already on its way, this worker frees it when it comes: see qk_call_arrived(). */
     qk_cancel_abandon(w, msg);
     p->msg = NULL;
@@ -430,6 +342,26 @@ static int host_await(qk_turn *turn, struct qk_pending *p, ProtobufCMessage *ret
     return leave(t, rc);
 }
 
+/* Nobody waits for the turn that a send causes, so that has a deadline of its own. */
+static int64_t send_deadline(const struct qk_turn_state *t, const struct qk_method *m)
+{
+    int64_t timeout_ms = m->deadline_ms != 0 ? m->deadline_ms : t->worker->rt->config.default_timeout_ms;
+    return t->worker->now_ns + timeout_ms * 1000000;
+}
+
+/* Sends to an actor that another runtime has: waits until it is in the mailbox there, or refused. */
+static int send_away(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to)
+{
+    struct qk_pending p;
+    msg->remote->one_way = true;
+    msg->remote->deadline_ns = send_deadline(t, msg->called);
+    int rc = launch(t, msg, msg->called, to, 0, &p, true);
+    if (rc < 0)
+        return rc;
+    wait_for_reply(t, &p);
+    return finish_call(t, &p, NULL);
+}
+
 static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to, const ProtobufCMessage *request)
 {
     struct qk_turn_state *t = state_of(turn);
@@ -441,9 +373,9 @@ static int host_send(qk_turn *turn, const struct qk_method *m, struct qk_ref to,
     rc = make_msg(t, QK_MSG_SEND, m, to, request, &msg);
     if (qk_unlikely(rc < 0))
         return rc;
-    /* Nobody waits for the turn that it causes, so that has a deadline of its own. */
-    int64_t timeout_ms = m->deadline_ms != 0 ? m->deadline_ms : t->worker->rt->config.default_timeout_ms;
-    msg->deadline_ns = t->worker->now_ns + timeout_ms * 1000000;
+    if (qk_unlikely(msg->remote != NULL))
+        return leave(t, send_away(t, msg, to));
+    msg->deadline_ns = send_deadline(t, m);
     rc = post(t, msg, to, false);
     if (qk_unlikely(rc < 0)) {
         note_refusal(t, msg, rc);
@@ -504,7 +436,8 @@ void qk_call_arrived(struct qk_worker *w, struct qk_msg *msg)
 void qk_call_expired(struct qk_worker *w, struct qk_deadline *deadline)
 {
     if (deadline->kind == QK_DEADLINE_ROOM) {
-        end_wait(w, (struct qk_waiter *)((uint8_t *)deadline - offsetof(struct qk_waiter, deadline)), QK_ETIMEDOUT);
+        qk_room_end_wait(w, (struct qk_waiter *)((uint8_t *)deadline - offsetof(struct qk_waiter, deadline)),
+                         QK_ETIMEDOUT);
         return;
     }
     struct qk_msg *msg = (struct qk_msg *)((uint8_t *)deadline - offsetof(struct qk_msg, deadline));
@@ -518,7 +451,7 @@ bool qk_call_interrupt(struct qk_worker *w, struct qk_fiber *fiber, int status, 
 {
     if (fiber->waiter != NULL) {
         fiber->waiter->text = text;
-        return end_wait(w, fiber->waiter, status);
+        return qk_room_end_wait(w, fiber->waiter, status);
     }
     if (fiber->waits_for == NULL || fiber->waits_for->done)
         return false;

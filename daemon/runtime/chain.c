@@ -42,7 +42,7 @@ size_t qk_chain_append_name(struct qk_runtime *rt, uint64_t hash, char *text, si
     if (act != NULL)
         n = snprintf(text, size, "%s/%s", act->type->desc->name, qk_act_key(act));
     else
-        n = snprintf(text, size, "(ended)");
+        n = snprintf(text, size, "(ended, or in another process)");
     qk_spin_unlock(&shard->lock);
     if (n < 0)
         return 0;

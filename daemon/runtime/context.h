@@ -22,6 +22,10 @@ struct qk_baggage {
 /* Makes a block from a quark.wire.Context; NULL where that is empty. 0, QK_EINVALID, QK_ENOMEMORY; why not. */
 int qk_baggage_parse(const uint8_t *data, size_t size, struct qk_baggage **ret_baggage, const char **ret_why);
 
+/* As a quark.wire.Context, without the wish for a recording: how many bytes, and the bytes. */
+size_t qk_baggage_packed_size(const struct qk_baggage *b);
+void qk_baggage_pack(const struct qk_baggage *b, uint8_t *to);
+
 struct qk_baggage *qk_baggage_ref(struct qk_baggage *b);
 void qk_baggage_unref(struct qk_baggage *b);
 

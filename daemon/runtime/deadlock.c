@@ -67,7 +67,7 @@ static bool waits_for(struct qk_worker *w, const struct qk_fiber *f, uint64_t *r
     if (f->waiter != NULL)
         return qk_call_waits_for_room(w, f->waiter, ret_hash);
     const struct qk_pending *p = f->waits_for;
-    if (p == NULL || p->done || p->msg->type->interleaves)
+    if (p == NULL || p->done || p->msg->type == NULL || p->msg->type->interleaves)
         return false;
     *ret_hash = p->msg->target;
     return true;

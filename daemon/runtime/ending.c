@@ -11,6 +11,7 @@
  *
  * All of this runs on the worker that holds the activation. Others leave orders (supervise.c).
  */
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>

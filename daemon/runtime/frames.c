@@ -4,6 +4,7 @@
  * delivered once a round. Everything here runs on a worker's own stack.
  */
 #include "runtime/context.h"
+#include "runtime/frames.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,17 @@ static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status,
     qk_frames_reply(w, frame, status, text, NULL, false);
 }
 
+/* Who calls, and who waits for it. */
+static void sign(struct qk_msg *msg, const struct qk_port_frame *frame)
+{
+    msg->sender = qk_port_frame_sender(frame);
+    if (frame->chain_len == 0)
+        return;
+    memcpy(qk_msg_extra(msg), qk_port_frame_chain(frame), frame->chain_len * sizeof(uint64_t));
+    msg->chain = qk_msg_extra(msg);
+    msg->chain_len = (uint8_t)frame->chain_len;
+}
+
 static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
 {
     struct qk_runtime *rt = w->rt;
@@ -139,11 +151,12 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
         refuse(w, frame, QK_EINVALID, "a key has 1 to 512 bytes");
         return;
     }
-    if (qk_runtime_phase(rt) != QK_RUNTIME_RUNNING) {
+    bool outside = frame->sender_len == 0; /* else it is of an actor that another runtime has */
+    if (qk_runtime_phase(rt) >= (outside ? QK_RUNTIME_DRAINING : QK_RUNTIME_STOPPING)) {
         refuse(w, frame, QK_EUNAVAILABLE, "the silo stops");
         return;
     }
-    if (qk_unlikely(atomic_load_explicit(&rt->memory, memory_order_relaxed) == QK_MEMORY_FULL)) {
+    if (qk_unlikely(outside && atomic_load_explicit(&rt->memory, memory_order_relaxed) == QK_MEMORY_FULL)) {
         qk_count(&w->refused, 1);
         refuse(w, frame, QK_EOVERLOADED,
                "the silo is short of memory (runtime.memory) and takes no calls from outside for now");
@@ -157,7 +170,7 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
                             : "the loaded version of this actor type has no such method");
         return;
     }
-    struct qk_msg *msg = qk_msg_create(w, QK_MSG_FRAME, 0);
+    struct qk_msg *msg = qk_msg_create(w, QK_MSG_FRAME, frame->chain_len * sizeof(uint64_t));
     if (msg == NULL) {
         refuse(w, frame, QK_ENOMEMORY, "out of memory");
         return;
@@ -166,6 +179,8 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
     msg->method = method;
     msg->called = method->desc;
     msg->frame = frame;
+    if (!outside)
+        sign(msg, frame);
     const char *why;
     int rc = frame->context_len == 0
                  ? 0
@@ -241,6 +256,9 @@ void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain)
             break;
         case QK_PORT_STORED:
             qk_state_answer(w, frame);
+            break;
+        case QK_PORT_REPLY:
+            qk_remote_answer(w, frame);
             break;
         default: /* nothing that comes in */
             qk_port_frame_destroy(frame);

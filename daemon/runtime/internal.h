@@ -37,6 +37,7 @@
 struct qk_worker;
 struct qk_act;
 struct qk_fiber;
+struct qk_turn_state;
 struct qk_baggage;
 struct qk_recorder;
 
@@ -153,7 +154,7 @@ struct qk_act *qk_act_by_hash(struct qk_runtime *rt, uint64_t hash);
 void qk_act_retire(struct qk_worker *w, struct qk_act *act);
 void qk_act_reclaim(struct qk_worker *w);
 
-/* ---- fibers that wait for room in a mailbox */
+/* ---- fibers that wait for room in a mailbox (room.c) */
 
 struct qk_waiter {
     struct qk_waiter *next;
@@ -164,6 +165,12 @@ struct qk_waiter {
     int status;
     const char *text; /* why it ended; NULL: the deadline */
 };
+
+/* Suspends until there may be room. 0, QK_ETIMEDOUT or QK_ECANCELLED. On the fiber. */
+int qk_room_wait(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_ns);
+
+/* Ends a wait early; false when there has just been room. On the fiber's worker. */
+bool qk_room_end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status);
 
 /* ---- call chains and turns that interleave (chain.c) */
 
@@ -426,29 +433,6 @@ int qk_offload_run(struct qk_turn_state *t, void (*fn)(void *arg), void *arg);
 void qk_offload_send(struct qk_worker *w, struct qk_fiber *fiber);
 void qk_offload_told(struct qk_worker *w, struct qk_memo *memo);
 
-/* ---- frames (frames.c) */
-
-/* Puts a frame into the worker's outbox. */
-void qk_frames_out(struct qk_worker *w, struct qk_port_frame *frame);
-
-void qk_frames_accept(struct qk_worker *w, struct qk_port_frame *chain);
-
-/* Turns a frame into its reply and puts it into the worker's outbox. */
-void qk_frames_reply(struct qk_worker *w, struct qk_port_frame *frame, int status, const char *text,
-                     const ProtobufCMessage *reply, bool may_have_run);
-/* Says that a one-way message of the port is in its mailbox; with the recording that it asked for, in `recorded` (NULL:
- * none). */
-void qk_frames_acknowledge(struct qk_worker *w, struct qk_port_frame *ack, struct qk_baggage *recorded,
-                           int64_t deadline_ns);
-
-/* Answers a message of the port, with the recording that it asked for. */
-void qk_frames_answer(struct qk_worker *w, struct qk_msg *msg, int status, const char *text,
-                      const ProtobufCMessage *reply, bool may_have_run);
-void qk_frames_deliver(struct qk_worker *w);
-
-/* Puts the bytes of a recording behind a reply; the frame to use from then on. */
-struct qk_port_frame *qk_frames_add_spans(struct qk_port_frame *reply, const uint8_t *spans, size_t spans_len);
-
 /* ---- workers (worker.c, queue.c) */
 
 struct qk_type_counts {
@@ -516,6 +500,10 @@ struct qk_worker {
     void *act_slabs;
     struct qk_wake *back_offs; /* in the wheel */
     struct qk_recorder *holds; /* that hold an answer back, in the wheel */
+    struct qk_msg *outgoing;   /* calls to other runtimes that the turn which runs has made, in order */
+    struct qk_msg *outgoing_last;
+    uint64_t outgoing_ids;
+    struct qk_port_note *note; /* what the worker is doing, for who outlives this process; NULL: nobody */
     struct qk_arena scratch;   /* for packing and unpacking */
     struct qk_wheel wheel;
     struct qk_sight *sights; /* of the workers, by index */

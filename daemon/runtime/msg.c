@@ -96,7 +96,9 @@ struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t 
     msg->deadline.timer.next = NULL;
     msg->deadline.kind = QK_DEADLINE_CALL;
     msg->baggage = NULL;
-    msg->frame = msg->acknowledge = NULL;
+    msg->frame = NULL;
+    msg->remote = NULL;
+    msg->acknowledge = NULL;
     msg->request = msg->reply = NULL;
     msg->text = "";
     msg->sender = "client";

@@ -90,6 +90,7 @@ struct qk_msg {
     struct qk_deadline deadline; /* in the wheel of `home` */
     struct qk_baggage *baggage;  /* context; NULL: none */
     struct qk_port_frame *frame;
+    struct qk_remote *remote;          /* of a call to an actor that another runtime has; in the block */
     struct qk_port_frame *acknowledge; /* goes out once a one-way message of a frame is in the mailbox */
     ProtobufCMessage *request;
     ProtobufCMessage *reply;

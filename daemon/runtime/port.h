@@ -9,6 +9,7 @@
 #ifndef QK_RUNTIME_PORT_H
 #define QK_RUNTIME_PORT_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,31 @@ struct qk_port_frame {
     uint32_t chain_len;   /* likewise: how many activations wait for this call. Their hashes have eight bytes each */
     uint32_t capacity;    /* bytes that fit at `bytes` */
     uint8_t bytes[];      /* key, text, payload, context, sender, chain, without gaps */
+};
+
+/* What a worker is doing, where somebody can read it who outlives the process. */
+enum qk_port_turn {
+    QK_PORT_TURN_NONE = 0,
+    QK_PORT_TURN_RUNS = 1,
+    QK_PORT_TURN_CRASHES = 2, /* this one brings the process down: a signal handler says so */
+};
+
+enum qk_port_hook {
+    QK_PORT_HOOK_NONE = 0, /* a method */
+    QK_PORT_HOOK_ACTIVATE,
+    QK_PORT_HOOK_DEACTIVATE,
+    QK_PORT_HOOK_NOTICE, /* on_child_failure, on_watched */
+};
+
+#define QK_PORT_KEY_MAX 512
+
+struct qk_port_note {
+    _Atomic uint32_t turn; /* enum qk_port_turn; written last, taken back first */
+    uint32_t hook;         /* enum qk_port_hook */
+    uint32_t method_id;
+    uint32_t key_len;
+    uint64_t type_id;
+    char key[QK_PORT_KEY_MAX];
 };
 
 /* A frame with room for `capacity` bytes, all lengths 0; NULL without memory. Any thread. */

@@ -8,6 +8,7 @@
  * worker that holds it back does.
  */
 #include "runtime/context.h"
+#include "runtime/frames.h"
 
 #include <stdlib.h>
 #include "wire/spans.h"

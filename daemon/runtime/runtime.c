@@ -64,6 +64,7 @@ static struct qk_worker *worker_create(struct qk_runtime *rt, uint32_t index)
         worker_destroy(w);
         return NULL;
     }
+    w->note = rt->config.note != NULL ? rt->config.note(rt->config.note_arg, index) : NULL;
     w->now_ns = rt->config.now_ns(rt->config.clock_arg);
     w->spans = rt->config.seed ^ (uint64_t)index << 56;
     qk_wheel_init(&w->wheel, w->now_ns / QK_TICK_NS);
@@ -115,7 +116,7 @@ int qk_runtime_create(const struct qk_runtime_config *config, struct qk_runtime 
         rt->config.fibers_max = FIBERS_MAX;
     rt->n_workers = config->workers != 0 ? config->workers : 1;
     atomic_store(&rt->idle_min_ms, config->idle_ms);
-    atomic_store(&rt->request_ids, 1);
+    atomic_store(&rt->request_ids, config->first_request_id != 0 ? config->first_request_id : 1);
     atomic_store(&rt->watch_seen, UINT64_MAX);
     pthread_mutex_init(&rt->edges_lock, NULL);
     int rc = qk_types_init(&rt->types);

@@ -68,6 +68,15 @@ struct qk_runtime_config {
     void (*log)(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
                 const char *text);
     void *log_arg;
+    /* Whether an actor type that no plugin here has is in another runtime: calls to its actors then go out through
+     * `deliver`, as QK_PORT_CALL, QK_PORT_SEND and QK_PORT_CANCEL, and each is answered once. Any worker, also on
+     * fibers. NULL: none is. */
+    bool (*elsewhere)(void *arg, uint64_t type_id);
+    void *elsewhere_arg;
+    struct qk_port_note *(*note)(void *arg,
+                                 uint32_t worker); /* where a worker writes down what it runs; NULL: nowhere */
+    void *note_arg;
+    uint64_t first_request_id;   /* of calls that bring none; 1. Of each runtime of a silo another */
     uint32_t default_timeout_ms; /* of a call that names none; 10,000 */
     uint32_t mailbox_max;        /* of a type that names none; 1,024 */
     uint32_t idle_ms;            /* of a type that names none; 900,000 */

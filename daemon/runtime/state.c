@@ -9,6 +9,7 @@
  * a journal (journal.c) take several steps, with the fiber's work in between, and keep their place until the last.
  */
 #include "runtime/state.h"
+#include "runtime/frames.h"
 
 #include <stdlib.h>
 #include "wire/check.h"

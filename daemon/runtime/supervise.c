@@ -7,6 +7,7 @@
  * whoever finds it in the tree under the lock may leave it an order; everything else is done by the worker that holds
  * the activation, when it comes across the order (ending.c).
  */
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -370,6 +371,10 @@ int qk_super_spawn(struct qk_turn_state *t, uint64_t type_id, struct qk_ref ref,
         return QK_EINVALID;
     struct qk_rt_type *type = qk_types_find(&w->rt->types, type_id);
     *ret_why = "no plugin that is loaded has this actor type";
+    if (type == NULL && qk_remote_has_type(w->rt, type_id)) {
+        *ret_why = "its plugin runs in another process: an actor can't have a child there";
+        return QK_EINVALID;
+    }
     if (type == NULL)
         return QK_ENOTFOUND;
     *ret_why = "the activation ends";

@@ -10,6 +10,7 @@
 #include "runtime/filters.h"
 #include "runtime/context.h"
 #include "runtime/state.h"
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -151,6 +152,16 @@ void qk_msg_fail(struct qk_worker *w, struct qk_msg *msg, int status, const char
     qk_msg_complete(w, msg);
 }
 
+/* The call has come back, by way of another runtime, to an activation that waits for it. */
+static void refuse_return(struct qk_worker *w, struct qk_msg *msg, const struct qk_act *act)
+{
+    static const char why[] = "the call would wait for itself: ";
+    char text[QK_ERROR_TEXT_MAX];
+    memcpy(text, why, sizeof(why));
+    qk_chain_describe(w->rt, msg, act, text + sizeof(why) - 1, sizeof(text) - sizeof(why) + 1);
+    qk_msg_fail(w, msg, QK_EREENTRANT, qk_msg_keep_text(msg, text));
+}
+
 void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, uint32_t key_len)
 {
     struct qk_rt_type *type = msg->type;
@@ -162,10 +173,13 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
     msg->one_way = ack != NULL; /* before others can see it; taken back if it is refused */
     enum qk_push pushed = QK_PUSH_CLOSED;
     struct qk_act *act;
-    bool hopeless = false;
+    bool hopeless = false, returns = false;
     while (pushed == QK_PUSH_CLOSED) {
         act = qk_act_locate(w, type, key, key_len, true);
         if (act == NULL)
+            break;
+        returns = qk_unlikely(msg->chain_len != 0) && qk_chain_has(msg, act) && !qk_chain_may_return(msg, act);
+        if (qk_unlikely(returns))
             break;
         hopeless = qk_load_is_hopeless(w, msg, act);
         if (qk_unlikely(hopeless))
@@ -187,6 +201,8 @@ void qk_msg_dispatch(struct qk_worker *w, struct qk_msg *msg, const char *key, u
         qk_msg_fail(w, msg, QK_EOVERLOADED, "the actor's mailbox is full");
     else if (hopeless)
         qk_msg_fail(w, msg, QK_EOVERLOADED, "more waits than can be done before the deadline of the call");
+    else if (returns)
+        refuse_return(w, msg, act);
     else
         qk_msg_fail(w, msg, QK_ENOMEMORY, qk_act_refusal(w));
 }
@@ -358,6 +374,23 @@ static void send_request(struct qk_worker *w, struct qk_fiber *fiber)
         qk_state_send(w, fiber);
     if (fiber->offload != NULL && !fiber->offload->sent)
         qk_offload_send(w, fiber);
+    if (w->outgoing != NULL)
+        qk_remote_send(w);
+}
+
+/* Writes down whose turn it is. */
+static void take_note(struct qk_port_note *note, const struct qk_turn_state *t)
+{
+    static const uint32_t hooks[] = {[QK_TURN_MESSAGE] = QK_PORT_HOOK_NONE,
+                                     [QK_TURN_ACTIVATE] = QK_PORT_HOOK_ACTIVATE,
+                                     [QK_TURN_DEACTIVATE] = QK_PORT_HOOK_DEACTIVATE,
+                                     [QK_TURN_NOTICE] = QK_PORT_HOOK_NOTICE};
+    note->hook = hooks[t->what];
+    note->method_id = t->what == QK_TURN_MESSAGE ? t->method->desc->id : 0;
+    note->type_id = t->act->type->id;
+    note->key_len = t->act->key_len;
+    memcpy(note->key, qk_act_key(t->act), t->act->key_len);
+    atomic_store_explicit(&note->turn, QK_PORT_TURN_RUNS, memory_order_release);
 }
 
 /* Gives the thread to the fiber until it is suspended or done: true when done. */
@@ -369,9 +402,13 @@ QK_INLINE bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
     qk_count(&w->turn_number, 1);
     if (qk_unlikely(t->recorded))
         qk_recorder_enter(w, t);
+    if (qk_unlikely(w->note != NULL))
+        take_note(w->note, t);
     w->running = fiber;
     qk_context_switch(&w->context, &fiber->context);
     w->running = NULL;
+    if (qk_unlikely(w->note != NULL))
+        atomic_store_explicit(&w->note->turn, QK_PORT_TURN_NONE, memory_order_relaxed);
     if (qk_unlikely(t->recorded))
         qk_recorder_ran(w, t);
     if (qk_unlikely(fiber->asks))

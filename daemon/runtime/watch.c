@@ -3,7 +3,7 @@
  * Looking after the workers from a thread that no actor can hold up: finds turns that hold their worker, sees to queued
  * work behind them, and polls when no worker can.
  */
-#include "runtime/internal.h"
+#include "runtime/frames.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -4,6 +4,7 @@
  * fails or ends. Notices, those of failed children too, are messages whose turns no method handles; they come from
  * activations that are bounded in number, so they need no room in the mailbox.
  */
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <stdlib.h>
@@ -124,6 +125,10 @@ int qk_super_watch(struct qk_turn_state *t, uint64_t type_id, struct qk_ref who,
     const struct qk_act *self = t->act;
     struct qk_rt_type *type = qk_types_find(&w->rt->types, type_id);
     *ret_why = "no plugin that is loaded has this actor type";
+    if (type == NULL && qk_remote_has_type(w->rt, type_id)) {
+        *ret_why = "its plugin runs in another process: an actor can't watch one there";
+        return QK_EINVALID;
+    }
     if (type == NULL)
         return QK_ENOTFOUND;
     *ret_why = "a key has 1 to 512 bytes, and no actor watches itself";

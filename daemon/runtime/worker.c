@@ -7,6 +7,7 @@
  * One of those that sleep does so in the poller, so that a request runs on the thread that the kernel wakes for it.
  */
 #include "runtime/context.h"
+#include "runtime/frames.h"
 #include "runtime/supervise.h"
 
 #include <string.h>

@@ -10,32 +10,12 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include "base/limits.h"
+#include "runtime/port.h"
 
 #define QK_BOARD_WORKERS_MAX 64
-#define QK_BOARD_KEY_MAX     512 /* as QK_KEY_MAX */
-
-/* What a worker is doing. */
-enum qk_board_turn {
-    QK_BOARD_NONE = 0,
-    QK_BOARD_TURN = 1,  /* a turn of the actor */
-    QK_BOARD_CRASH = 2, /* the turn that brings the process down: its signal handler says so */
-};
-
-/* Beside a method's id, which is no hook's. */
-enum qk_board_hook {
-    QK_BOARD_METHOD = 0,
-    QK_BOARD_ACTIVATE = 1,
-    QK_BOARD_DEACTIVATE = 2,
-    QK_BOARD_NOTICE = 3,
-};
 
 struct qk_board_worker {
-    _Alignas(64) _Atomic uint32_t turn; /* enum qk_board_turn; written last, taken back first */
-    uint32_t hook;                      /* enum qk_board_hook */
-    uint32_t method_id;
-    uint32_t key_len;
-    uint64_t type_id;
-    char key[QK_BOARD_KEY_MAX];
+    _Alignas(64) struct qk_port_note note;
     _Alignas(64) _Atomic uint64_t turns; /* figures, as qk_worker_stats has them */
     _Atomic uint64_t busy_ns;
     _Atomic uint64_t steals;
