@@ -47,7 +47,7 @@ static bool stopping(const struct qk_worker *w)
 static void drop(struct qk_worker *w, struct qk_act *act, struct qk_msg *msg, int status, const char *text)
 {
     act->done++;
-    if (msg->kind == QK_MSG_TICK && !qk_timers_begin(msg))
+    if (msg->kind == QK_MSG_TICK && !qk_timers_begin(w, msg))
         qk_timers_drop(w, msg);
     else
         qk_msg_fail(w, msg, status, text);
@@ -256,6 +256,7 @@ enum qk_next qk_ending_activate(struct qk_worker *w, struct qk_act *act, bool an
 enum qk_next qk_ending_activated(struct qk_worker *w, struct qk_act *act, int status, const char *text, bool loading)
 {
     if (status >= 0) {
+        act->used = true; /* its age counts from here on, however long it has taken to begin */
         qk_act_move(act, QK_PHASE_LIVE);
         return QK_GO_ON;
     }

@@ -19,8 +19,8 @@ enum qk_port_kind {
     QK_PORT_CALL = 1,
     QK_PORT_SEND = 2,   /* likewise, one way; answered by one QK_PORT_REPLY once it is in the mailbox or refused */
     QK_PORT_REPLY = 3,  /* the other way. `origin` and `call_id` come back as they were */
-    QK_PORT_CANCEL = 4, /* nobody waits for (origin, call_id) any more; call_id 0 (in only): for none of the origin's
-                         * calls. Their turns learn of it; each reply is still delivered */
+    QK_PORT_CANCEL = 4, /* nobody waits for (origin, call_id) any more; call_id 0 (in only): for none of the calls of
+                         * the origin, which makes no more. Their turns learn of it; each reply is still delivered */
     QK_PORT_DEACTIVATE = 5, /* in: end the activation; answered by one QK_PORT_REPLY */
     QK_PORT_STORE = 6,  /* out: an operation on stored state; answered by one QK_PORT_STORED, whatever comes of it */
     QK_PORT_STORED = 7, /* in: the answer. `origin` and `call_id` come back as they were */

@@ -290,9 +290,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
         msg->baggage = qk_baggage_fork(w, tm->baggage, msg, qk_act_key(act), act->key_len);
     msg->request_id = tm->request_id;
     msg->sent_ns = w->now_ns;
-    uint32_t timeout_ms =
-        tm->method->desc->deadline_ms != 0 ? tm->method->desc->deadline_ms : w->rt->config.default_timeout_ms;
-    msg->deadline_ns = w->now_ns + (int64_t)timeout_ms * 1000000;
+    msg->deadline_ns = INT64_MAX; /* that of its turn counts from when that begins */
     /* Timers are bounded in number, so their ticks need no other bound. */
     enum qk_push pushed = qk_act_push(act, msg, QK_MAILBOX_COUNT_MAX);
     if (pushed == QK_PUSHED_SCHEDULE)
@@ -301,11 +299,16 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
         qk_timers_drop(w, msg);
 }
 
-bool qk_timers_begin(struct qk_msg *msg)
+bool qk_timers_begin(struct qk_worker *w, struct qk_msg *msg)
 {
     uint8_t queued = QUEUED;
-    return atomic_compare_exchange_strong_explicit(&msg->ticker->state, &queued, RUNNING, memory_order_acq_rel,
-                                                   memory_order_acquire);
+    if (!atomic_compare_exchange_strong_explicit(&msg->ticker->state, &queued, RUNNING, memory_order_acq_rel,
+                                                 memory_order_acquire))
+        return false;
+    /* However long it has waited, no other tick will come in its place. */
+    uint32_t own_ms = msg->method->desc->deadline_ms;
+    msg->deadline_ns = w->now_ns + (int64_t)(own_ms != 0 ? own_ms : w->rt->config.default_timeout_ms) * 1000000;
+    return true;
 }
 
 bool qk_timers_keeps_active(const struct qk_msg *msg)

@@ -25,7 +25,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline);
 void qk_timers_told(struct qk_worker *w, struct qk_memo *memo);
 
 /* The tick becomes a turn; false when its timer has ended, and the message is to be dropped. */
-bool qk_timers_begin(struct qk_msg *msg);
+bool qk_timers_begin(struct qk_worker *w, struct qk_msg *msg);
 bool qk_timers_keeps_active(const struct qk_msg *msg);
 
 /* Frees the message of a tick and its timer, which has ended. Any worker. */

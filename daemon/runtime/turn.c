@@ -473,8 +473,11 @@ static void after_message(struct qk_worker *w, struct qk_fiber *fiber)
     count_turn(w, t);
     if (qk_unlikely(t->pendings != NULL))
         qk_call_abandon_all(t);
-    if (qk_unlikely(act->type->interleaves))
+    if (qk_unlikely(act->type->interleaves)) {
         qk_chain_leave(act, t->method);
+        /* It may have rested since the turn began. */
+        act->used = act->used || t->msg->kind != QK_MSG_TICK || qk_timers_keeps_active(t->msg);
+    }
     if (qk_unlikely(t->failure != 0))
         qk_ending_fail(w, act, (enum qk_failure_kind)t->failure, t->status, t->fail_text);
     if (qk_unlikely(t->recorded))
@@ -566,6 +569,10 @@ enum qk_next qk_turn_hook(struct qk_worker *w, struct qk_act *act, enum qk_turn_
             return qk_ending_activated(w, act, QK_ENOMEMORY, no_stack, true);
         return qk_ending_finish(w, act);
     }
+    /* Only those who wait for an activation give it their time. */
+    const struct qk_msg *msg = fiber->turn.msg;
+    if (what == QK_TURN_DEACTIVATE || (msg != NULL && msg->kind == QK_MSG_NOTICE))
+        fiber->turn.deadline_ns = w->now_ns + (int64_t)w->rt->config.default_timeout_ms * 1000000;
     fiber->turn.msg = NULL;
     return run_fiber(w, act, fiber);
 }
@@ -594,7 +601,7 @@ static enum qk_next run_message(struct qk_worker *w, struct qk_act *act, struct 
         return run_notice(w, act, msg);
     if (qk_unlikely(msg->kind == QK_MSG_TICK)) {
         act->used = act->used || qk_timers_keeps_active(msg);
-        if (!qk_timers_begin(msg)) {
+        if (!qk_timers_begin(w, msg)) {
             qk_timers_drop(w, msg);
             act->done++;
             return QK_GO_ON;

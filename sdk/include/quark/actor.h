@@ -273,7 +273,8 @@ static inline int qk_replay(qk_turn *t, uint64_t from, qk_event_fn fn, void *arg
  * Starts a timer of this activation: when it is due the method `m` of the activation's own type is called with a copy
  * of `request`, as a turn of its own; nobody gets its reply. The first tick comes `due_ms` from now, never early, then
  * one each `period_ms` (0: only the first). A tick waits for the turn that runs, and a timer whose tick still waits or
- * runs does not tick again; beats missed meanwhile are left out. Timers end with the activation.
+ * runs does not tick again; beats missed meanwhile are left out. However long a tick has waited, its deadline counts
+ * from the beginning of its turn. Timers end with the activation.
  *
  * @param flags enum qk_timer_flags
  * @param ret_id NULL where not wanted; for qk_timer_cancel(), in any turn of this activation

@@ -300,6 +300,23 @@ START_TEST(test_timers_tick_waits_for_the_turn_and_does_not_pile_up)
 }
 END_TEST
 
+START_TEST(test_timers_tick_that_waits_for_long_still_comes)
+{
+    ck_assert_int_eq(call(ONCE, 10), 0);
+    Rt__Number in = RT__NUMBER__INIT;
+    harness_submit(&h, QK_PORT_CALL, find(HOLD), "a", &in.base, 9, 60000);
+    for (int i = 0; i < 59; i++) {
+        h.now_ns += 1000000000;
+        qk_runtime_step(h.rt);
+    }
+    ck_assert_int_eq(in_turn, 1);
+    harness_advance(&h, 1000);
+    ck_assert_int_eq(in_turn, 0);
+    ck_assert_int_eq(ticks, 1);
+    qk_port_frame_destroy(harness_reply(&h));
+}
+END_TEST
+
 START_TEST(test_timers_cancel_of_a_tick_that_waits_drops_it)
 {
     ck_assert_int_eq(call(ONCE, 10), 0);
@@ -493,6 +510,7 @@ int main(void)
     tcase_add_test(c, test_timers_missed_beats_are_left_out);
     tcase_add_test(c, test_timers_cancel);
     tcase_add_test(c, test_timers_tick_waits_for_the_turn_and_does_not_pile_up);
+    tcase_add_test(c, test_timers_tick_that_waits_for_long_still_comes);
     tcase_add_test(c, test_timers_cancel_of_a_tick_that_waits_drops_it);
     tcase_add_test(c, test_timers_end_with_the_activation);
     tcase_add_test(c, test_timers_keep_their_activation_or_not);
