@@ -10,7 +10,9 @@
 
 /* Where the frames of one submitter stand. */
 struct submitter {
-    uint32_t index; /* below WORLD_SUBMITTERS */
+    uint32_t index;      /* below WORLD_SUBMITTERS */
+    uint32_t clients[2]; /* those that it is */
+    uint32_t n_clients;  /* that it has been */
     uint32_t left;
     uint64_t random;
     uint64_t sent[WORLD_ACTORS];
@@ -33,6 +35,9 @@ void drive_register(struct qk_runtime *rt);
 
 /* Checks what the tools would show. */
 void drive_visit(struct qk_runtime *rt);
+
+/* Without threads, when nothing can go on: no timer that is due is left. */
+void drive_check_rest(struct qk_runtime *rt);
 
 /* The two ways to run world.plan. */
 void drive_steps(void);

@@ -6,12 +6,16 @@
 #include <string.h>
 #include "base/status.h"
 #include "nodes.h"
+#include "outside.h"
 #include "prop.pb-c.h"
 
 void submitter_init(struct submitter *s, uint32_t index)
 {
-    *s = (struct submitter){
-        .index = index, .left = world.plan.frames, .random = world_mix(world.plan.seed, 1000 + index)};
+    *s = (struct submitter){.index = index,
+                            .clients = {0, 1},
+                            .n_clients = 2,
+                            .left = world.plan.frames,
+                            .random = world_mix(world.plan.seed, 1000 + index)};
 }
 
 static size_t pack_request(struct submitter *s, uint32_t call, uint32_t target, bool flat, uint8_t *to, size_t room)
@@ -56,6 +60,7 @@ static struct qk_port_frame *make_frame(struct submitter *s, int64_t now_ns)
     uint32_t kind = world_below(&s->random, 20);
     struct world_call *c = &world.calls[call];
     c->submitter = (uint8_t)s->index;
+    c->client = (uint8_t)(s->index * WORLD_CLIENTS + s->clients[world_below(&s->random, 2)]);
     c->flat = world_below(&s->random, 2) == 0;
     c->kind = kind < 14 ? QK_PORT_CALL : kind < 18 ? QK_PORT_SEND : QK_PORT_DEACTIVATE;
     char key[16];
@@ -67,7 +72,7 @@ static struct qk_port_frame *make_frame(struct submitter *s, int64_t now_ns)
     struct qk_port_frame *f = qk_port_frame_create(ref.key_len + size);
     world_check(f != NULL, "no memory");
     f->kind = (enum qk_port_kind)c->kind;
-    f->origin = c;
+    f->origin = &world.clients[c->client];
     f->call_id = call;
     f->type_id = m->type_id;
     f->method_id = m->id;
@@ -88,14 +93,26 @@ static struct qk_port_frame *make_frame(struct submitter *s, int64_t now_ns)
     return f;
 }
 
-/* Says that nobody waits for an earlier frame any more. */
+/* Says that nobody waits for an earlier frame any more, or for any of its client's. */
 static struct qk_port_frame *make_cancel(struct submitter *s)
 {
+    uint32_t call = s->recent[world_below(&s->random, SUBMITTER_RECENT)];
+    if (call == 0)
+        return NULL;
     struct qk_port_frame *f = qk_port_frame_create(0);
     world_check(f != NULL, "no memory");
+    struct world_client *client = &world.clients[world.calls[call].client];
     f->kind = QK_PORT_CANCEL;
-    f->call_id = s->recent[world_below(&s->random, SUBMITTER_RECENT)];
-    f->origin = &world.calls[f->call_id];
+    f->origin = client;
+    uint32_t which = world_below(&s->random, 8);
+    if (which < 2 && s->n_clients < WORLD_CLIENTS &&
+        client == &world.clients[s->index * WORLD_CLIENTS + s->clients[which]]) {
+        s->clients[which] = s->n_clients++;
+        atomic_store(&client->gone, true);
+        return f;
+    }
+    f->call_id = call;
+    atomic_store(&world.calls[call].gone, true);
     return f;
 }
 
@@ -115,10 +132,9 @@ struct qk_port_frame *submitter_chain(struct submitter *s, uint32_t max, int64_t
         last = &(*last)->next;
         bool late =
             world.plan.hard && world.plan.workers > 0; /* those that nobody takes any more have to be answered for */
-        if (!late && world_below(&s->random, 12) == 0) {
+        if (!late && world_below(&s->random, 12) == 0)
             *last = make_cancel(s);
-            last = &(*last)->next;
-        }
+        last = *last != NULL ? &(*last)->next : last;
     }
     return first;
 }
@@ -145,7 +161,7 @@ static void check_answer(const struct qk_port_frame *f)
     uint32_t call = (uint32_t)f->call_id;
     world_check(f->kind == QK_PORT_REPLY && call > 0 && call < WORLD_CALLS_MAX, "a damaged frame came out");
     struct world_call *c = &world.calls[call];
-    world_check(f->origin == c, "the reply to frame %u has the origin of another", call);
+    world_check(f->origin == &world.clients[c->client], "the reply to frame %u has the origin of another", call);
     world_check(!c->damaged || f->status < 0, "the damaged frame %u ended with %s", call, qk_status_name(f->status));
     if (c->kind == QK_PORT_CALL && f->status >= 0)
         check_payload(c, call, f);
@@ -169,6 +185,10 @@ void drive_deliver(struct qk_port_frame *chain, void (*answered)(void *arg, uint
     while (chain != NULL) {
         struct qk_port_frame *f = chain;
         chain = f->next;
+        if (f->kind == QK_PORT_STORE) {
+            outside_store(f);
+            continue;
+        }
         check_answer(f);
         atomic_fetch_sub(&world.in_flight, 1);
         if (answered != NULL)
@@ -177,31 +197,46 @@ void drive_deliver(struct qk_port_frame *chain, void (*answered)(void *arg, uint
     }
 }
 
+/* The only way to learn of every failure, also of those that nobody is asked about. */
+static void on_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
+                   const char *text)
+{
+    (void)arg, (void)level, (void)request_id;
+    static const char *const failures[] = {"the actor has failed", "on_deactivate has failed"};
+    for (int i = 0; i < 2; i++) {
+        if (type != NULL && strncmp(text, failures[i], strlen(failures[i])) == 0)
+            world_failed(node_of(key, (uint32_t)strlen(key)));
+    }
+}
+
 void drive_configure(struct qk_runtime_config *config)
 {
     uint64_t random = world_mix(world.plan.seed, 17);
     qk_runtime_config_init(config);
     config->workers = world.plan.workers;
-    config->default_timeout_ms = world.plan.patient ? 2000 : 60;
+    config->default_timeout_ms = world.plan.patient ? 5000 : 60;
     config->budget = 1 + world_below(&random, 8);
     config->seed = random;
     config->activations_max = world.plan.activations_max;
+    config->offload = world.plan.offload ? outside_offload : NULL;
+    config->log = on_log;
     config->spin_ns = world_below(&random, 2) == 0 ? 0 : 20000;
 }
 
 void drive_register(struct qk_runtime *rt)
 {
     char text[256] = "";
+    nodes_plan();
     world_check(qk_runtime_add_plugin(rt, &nodes_plugin, text, sizeof(text)) == 0, "%s", text);
 }
 
 static bool visit_activation(void *arg, const struct qk_activation_info *info)
 {
     (void)arg;
-    /* What parents and watchers are told comes on top. */
-    world_check(world.plan.family || info->mailbox <= info->type->mailbox_max,
+    /* What parents and watchers are told comes on top, and so do ticks. */
+    world_check(world.plan.family || info->mailbox <= info->type->mailbox_max + WORLD_TIMERS,
                 "%u messages in the mailbox of %s, which holds %u", info->mailbox, info->key, info->type->mailbox_max);
-    world_check(info->key_len >= 2 && info->key[0] == 'n', "an activation with a damaged key");
+    world_check(node_of(info->key, info->key_len) < WORLD_ACTORS, "an activation with a damaged key");
     return true;
 }
 
@@ -209,6 +244,28 @@ static void visit_type(void *arg, const struct qk_type_stats *stats)
 {
     (void)arg;
     world_check(stats->plugin == &nodes_plugin, "a type of another plugin");
+}
+
+static bool visit_resting(void *arg, const struct qk_activation_info *info)
+{
+    (void)arg;
+    uint32_t actor = node_of(info->key, info->key_len);
+    const struct world_actor *a = &world.actors[actor];
+    if (strcmp(info->state, "idle") != 0 || atomic_load(&a->turns) != 0 || atomic_load(&a->failed))
+        return true;
+    for (uint32_t i = 0; i < WORLD_TIMERS; i++) {
+        const struct world_timer *tm = &a->timers[i];
+        /* Of one that has ticked before, beats may be left out. */
+        int64_t due_ns = tm->ticks == 0 ? tm->first_ns : tm->last_ns + tm->period_ns;
+        world_check(tm->state != WORLD_TIMER_ARMED || world.now_ns(NULL) <= due_ns + 2000000,
+                    "a timer of actor %u does not tick", actor);
+    }
+    return true;
+}
+
+void drive_check_rest(struct qk_runtime *rt)
+{
+    qk_runtime_visit_activations(rt, visit_resting, NULL);
 }
 
 void drive_visit(struct qk_runtime *rt)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A world on one thread, with a clock that moves as the seed says: the same seed gives the same run. */
 #include "drive.h"
+#include "outside.h"
 
 #define NS_PER_MS 1000000ll
 
@@ -40,10 +41,19 @@ static bool submit(struct submitter *submitters, uint64_t *random)
     return false;
 }
 
+/* Lets the runtime and what is outside of it do one thing each; false when neither had any. */
+static bool step(void)
+{
+    bool did = outside_work();
+    return qk_runtime_step(rt) || did;
+}
+
 /* Jumps to when something is due. */
 static void jump(uint64_t *random)
 {
-    int64_t next = qk_runtime_next_deadline(rt);
+    int64_t next = qk_runtime_next_deadline(rt), outside = outside_next();
+    next = outside < next ? outside : next;
+    drive_check_rest(rt);
     world_check(next != INT64_MAX, "%d frames have no reply and nothing is due", atomic_load(&world.in_flight));
     if (next > clock_ns)
         clock_ns = next;
@@ -63,8 +73,9 @@ static void run_load(struct submitter *submitters, uint64_t *random)
             submit(submitters, random);
         if (world_below(random, 64) == 0)
             drive_visit(rt);
-        if (qk_runtime_step(rt)) {
+        if (step()) {
             idle = 0;
+            world_check(rounds < 5000000, "it goes on for ever");
             if (world_below(random, 8) == 0)
                 clock_ns += world_below(random, NS_PER_MS / 2);
             continue;
@@ -79,18 +90,24 @@ static void run_load(struct submitter *submitters, uint64_t *random)
     }
 }
 
+static uint64_t activations(void)
+{
+    struct qk_runtime_stats stats;
+    qk_runtime_stats(rt, &stats);
+    return stats.activations;
+}
+
 /* Whatever is not called for long enough leaves memory. */
 static void check_collection(void)
 {
     atomic_store(&world.budget, 0); /* no hook wakes another actor any more */
-    for (int i = 0; i < 1000; i++) {
+    atomic_store(&world.closing, true);
+    for (int i = 0; i < 2000 && activations() != 0; i++) {
         clock_ns += 10 * NS_PER_MS;
-        for (int k = 0; k < 1000 && qk_runtime_step(rt); k++) {
+        for (int k = 0; k < 1000 && step(); k++) {
         }
     }
-    struct qk_runtime_stats stats;
-    qk_runtime_stats(rt, &stats);
-    world_check(stats.activations == 0, "%u activations were never collected", (unsigned)stats.activations);
+    world_check(activations() == 0, "%u activations were never collected", (unsigned)activations());
 }
 
 static void stop(struct submitter *submitters, uint64_t *random)
@@ -99,18 +116,21 @@ static void stop(struct submitter *submitters, uint64_t *random)
         qk_runtime_drain(rt);
     if (world.plan.drain && world_below(random, 2) == 0)
         submit(submitters, random);
+    atomic_store(&world.stopping, true);
     qk_runtime_stop(rt, clock_ns + world.plan.grace_ns);
     int64_t until = clock_ns + world.plan.grace_ns + 100 * NS_PER_MS;
-    while (clock_ns < until) {
+    int64_t guard = until + 60000 * NS_PER_MS;
+    while (clock_ns < until || activations() != 0 || outside_next() != INT64_MAX) {
         if (world_below(random, 4) == 0)
             submit(submitters, random);
-        for (int k = 0; k < 1000 && qk_runtime_step(rt); k++) {
+        for (int k = 0; k < 1000 && step(); k++) {
         }
         clock_ns += NS_PER_MS;
+        world_check(clock_ns < guard, "the stop hangs: %u activations", (unsigned)activations());
     }
     while (submit(submitters, random)) {
     }
-    while (qk_runtime_step(rt)) {
+    while (step()) {
     }
     world_check(atomic_load(&world.in_flight) == 0, "%d frames have no reply", atomic_load(&world.in_flight));
 }
@@ -121,17 +141,20 @@ void drive_steps(void)
     struct submitter submitters[WORLD_SUBMITTERS];
     struct qk_runtime_config config;
     clock_ns = 1000 * NS_PER_MS;
+    world.now_ns = now_ns;
     drive_configure(&config);
     config.now_ns = now_ns;
     config.wall_ms = wall_ms;
     config.deliver = deliver;
     world_check(qk_runtime_create(&config, &rt) == 0, "the runtime could not be made");
     drive_register(rt);
+    outside_begin(rt);
     for (uint32_t i = 0; i < WORLD_SUBMITTERS; i++)
         submitter_init(&submitters[i], i);
     run_load(submitters, &random);
     if (!world.plan.hard && world_below(&random, 8) == 0)
         check_collection();
     stop(submitters, &random);
+    outside_finish();
     world_finish(qk_runtime_destroy(rt));
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <time.h>
 #include "base/park.h"
+#include "outside.h"
 
 #define NS_PER_MS 1000000ll
 #define WINDOW    32 /* frames of one submitter without a reply */
@@ -183,13 +184,16 @@ static uint32_t count_and_free(struct qk_port_frame *chain)
 void drive_threads(void)
 {
     static struct submitter submitters[WORLD_SUBMITTERS];
-    pthread_t workers[256], threads[WORLD_SUBMITTERS];
+    pthread_t workers[256], threads[WORLD_SUBMITTERS], outside;
     uint64_t random = world_mix(world.plan.seed, 29);
     struct qk_runtime_config config;
     inbox.last = &inbox.first;
+    world.now_ns = now_ns;
     configure(&config);
     world_check(qk_runtime_create(&config, &rt) == 0, "the runtime could not be made");
     drive_register(rt);
+    outside_begin(rt);
+    world_check(pthread_create(&outside, NULL, outside_main, NULL) == 0, "no thread");
     for (uint32_t i = 0; i < config.workers; i++)
         world_check(pthread_create(&workers[i], NULL, worker_main, (void *)(uintptr_t)i) == 0, "no thread");
     atomic_store(&submitting, WORLD_SUBMITTERS);
@@ -205,6 +209,7 @@ void drive_threads(void)
         watch_until(all_ended, NULL);
     if (world.plan.drain)
         qk_runtime_drain(rt);
+    atomic_store(&world.stopping, true);
     qk_runtime_stop(rt, now_ns(NULL) + world.plan.grace_ns);
     for (uint32_t i = 0; i < config.workers; i++)
         watch_until(joined, &workers[i]);
@@ -214,6 +219,9 @@ void drive_threads(void)
         watch_until(joined, &threads[i]);
         sem_destroy(&windows[i]);
     }
+    outside_quit();
+    pthread_join(outside, NULL);
+    outside_finish();
     uint32_t late = count_and_free(inbox_take());
     world_finish((int)late + qk_runtime_destroy(rt));
 }

@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,10 @@ void world_broken(const char *format, ...)
 
 void world_begin(const struct world_plan *plan)
 {
-    memset(&world, 0, sizeof(world));
+    /* Only what the last run has used of the records, since they are many. */
+    size_t used = atomic_load(&world.n_calls) + 1;
+    used = used < WORLD_CALLS_MAX ? used : WORLD_CALLS_MAX;
+    memset(&world, 0, offsetof(struct world, calls) + used * sizeof(world.calls[0]));
     world.plan = *plan;
     atomic_store(&world.n_calls, 1);
     atomic_store(&world.budget, plan->calls);
@@ -57,15 +61,20 @@ void world_trace(uint64_t a, uint64_t b)
         world.trace = world_mix(world.trace + a, b);
 }
 
+bool world_spend(void)
+{
+    uint32_t left = atomic_load(&world.budget);
+    do {
+        if (left == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&world.budget, &left, left - 1));
+    return true;
+}
+
 bool world_new_call(bool is_frame, uint32_t *ret_call)
 {
-    if (!is_frame) {
-        uint32_t left = atomic_load(&world.budget);
-        do {
-            if (left == 0)
-                return false;
-        } while (!atomic_compare_exchange_weak(&world.budget, &left, left - 1));
-    }
+    if (!is_frame && !world_spend())
+        return false;
     uint32_t call = atomic_fetch_add(&world.n_calls, 1);
     if (call >= WORLD_CALLS_MAX)
         return false;
@@ -76,6 +85,8 @@ bool world_new_call(bool is_frame, uint32_t *ret_call)
 
 void world_resume(uint32_t actor)
 {
+    world_check(!atomic_load_explicit(&world.actors[actor].failed, memory_order_relaxed),
+                "a turn of actor %u went on after another had failed", actor);
     uint32_t others = atomic_fetch_add_explicit(&world.actors[actor].running, 1, memory_order_relaxed);
     world_check(others == 0, "two turns of actor %u run at a time", actor);
 }
@@ -85,20 +96,59 @@ void world_pause(uint32_t actor)
     atomic_fetch_sub_explicit(&world.actors[actor].running, 1, memory_order_relaxed);
 }
 
-void world_enter(uint32_t actor, bool alone)
+/* Its turns from before have ended without a word, and so have their calls. */
+static void unwind(uint32_t actor)
 {
     struct world_actor *a = &world.actors[actor];
+    for (uint32_t call = a->open; call != 0; call = world.calls[call].next_open) {
+        if (atomic_load(&world.calls[call].ended) == 0)
+            world_ended(call, QK_ECRASHED, true);
+    }
+    a->open = 0;
+    for (uint32_t i = 0; i < WORLD_TIMERS; i++) {
+        if (a->timers[i].runs)
+            a->timers[i].last_ns = world.now_ns(NULL);
+        a->timers[i].runs = false;
+    }
+    atomic_store(&a->readers, 0);
+    atomic_store(&a->running, 0);
+    atomic_store(&a->turns, 0);
+}
+
+static void check_overlap(uint32_t actor, enum world_how how, uint64_t chain, uint32_t others, uint32_t readers)
+{
+    if (others == 0 || how == WORLD_ALWAYS)
+        return;
+    if (how == WORLD_READS)
+        world_check(others == readers, "a turn of actor %u that reads began before one that does not had ended", actor);
+    else if (how == WORLD_CHAIN)
+        world_check((chain & (WORLD_BIT(actor) | WORLD_INEXACT)) != 0,
+                    "a turn of actor %u began while another waited, in no chain with it", actor);
+    else
+        world_broken("a turn of actor %u began before another had ended", actor);
+}
+
+void world_enter(uint32_t actor, enum world_how how, uint64_t chain)
+{
+    struct world_actor *a = &world.actors[actor];
+    if (atomic_exchange(&a->failed, false))
+        unwind(actor);
     uint32_t others = atomic_fetch_add_explicit(&a->turns, 1, memory_order_relaxed);
-    world_check(others == 0 || !alone, "a turn of actor %u began before another had ended", actor);
+    check_overlap(actor, how, chain, others, atomic_load_explicit(&a->readers, memory_order_relaxed));
+    if (how == WORLD_READS)
+        atomic_fetch_add_explicit(&a->readers, 1, memory_order_relaxed);
     world_resume(actor);
     a->entered++;
     world_trace(actor, a->entered);
 }
 
-void world_leave(uint32_t actor)
+void world_leave(uint32_t actor, enum world_how how)
 {
+    struct world_actor *a = &world.actors[actor];
     world_pause(actor);
-    atomic_fetch_sub_explicit(&world.actors[actor].turns, 1, memory_order_relaxed);
+    if (how == WORLD_READS)
+        atomic_fetch_sub_explicit(&a->readers, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(&a->turns, 1, memory_order_relaxed);
 }
 
 void world_message(uint32_t actor, uint32_t sender, uint64_t sequence, uint32_t call, bool in_order)
@@ -123,15 +173,9 @@ void world_opened(uint32_t actor, uint32_t call)
     world.actors[actor].open = call;
 }
 
-void world_unwound(uint32_t actor)
+void world_failed(uint32_t actor)
 {
-    struct world_actor *a = &world.actors[actor];
-    for (uint32_t call = a->open; call != 0; call = world.calls[call].next_open) {
-        if (atomic_load(&world.calls[call].ended) == 0)
-            world_ended(call, QK_ECRASHED, true);
-    }
-    a->open = 0;
-    atomic_store(&a->turns, 0);
+    atomic_store(&world.actors[actor].failed, true);
 }
 
 void world_activated(uint32_t actor)
@@ -146,10 +190,19 @@ void world_deactivated(uint32_t actor)
     world_check(before == 1, "on_deactivate of actor %u without on_activate", actor);
 }
 
+/* What only a turn that has run to its end can have said. */
+static bool is_answer(int status)
+{
+    return status >= 0 || qk_is_app(status);
+}
+
 void world_ended(uint32_t call, int status, bool may_have_run)
 {
     struct world_call *c = &world.calls[call];
+    atomic_store(&c->status, status);
     uint32_t before = atomic_fetch_add(&c->ended, 1);
+    world_check(c->is_frame || !is_answer(status) || !atomic_load(&c->felt),
+                "call %u ended with %s although its turn was told that nobody waits", call, qk_status_name(status));
     world_check(before == 0, "call %u ended twice, now with %s", call, qk_status_name(status));
     world_trace(call, (uint64_t)(int64_t)status);
     if (!may_have_run) {
@@ -159,8 +212,26 @@ void world_ended(uint32_t call, int status, bool may_have_run)
     }
 }
 
+void world_felt(uint32_t call)
+{
+    struct world_call *c = &world.calls[call];
+    atomic_store(&c->felt, true);
+    world_check(atomic_load(&c->ended) == 0 || !is_answer(atomic_load(&c->status)),
+                "the turn of call %u was told that nobody waits although its caller got its answer", call);
+}
+
+bool world_is_gone(uint32_t call)
+{
+    struct world_call *c = &world.calls[call];
+    return atomic_load(&c->gone) || atomic_load(&world.clients[c->client].gone);
+}
+
 void world_finish(int left)
 {
+    for (uint32_t i = 0; i < WORLD_ACTORS; i++) {
+        if (atomic_load(&world.actors[i].failed))
+            unwind(i);
+    }
     uint32_t n = atomic_load(&world.n_calls);
     uint32_t unanswered = 0;
     for (uint32_t i = 1; i < n && i < WORLD_CALLS_MAX; i++) {
@@ -177,4 +248,6 @@ void world_finish(int left)
         world_check(atomic_load(&world.actors[i].turns) == 0, "a turn of actor %u never ended", i);
         world_check(atomic_load(&world.actors[i].active) == 0, "actor %u was never deactivated", i);
     }
+    world_check(atomic_load(&world.instances) == 0, "%u instances of services were never destroyed",
+                atomic_load(&world.instances));
 }
