@@ -269,17 +269,19 @@ struct replay {
     qk_turn *turn;
     const Rt__Text *in;
     int64_t sum;
+    uint64_t last; /* 0: none yet */
 };
 
 static int on_event(void *arg, uint64_t position, const ProtobufCMessage *message)
 {
     struct replay *r = arg;
     const Rt__Text *event = (const Rt__Text *)message;
-    if (events_seen++ == 0)
+    if (r->last == 0)
         events_first = position;
     else
-        ck_assert_uint_eq(position, events_last + 1);
-    events_last = position;
+        ck_assert_uint_eq(position, r->last + 1);
+    events_last = r->last = position;
+    events_seen++;
     for (size_t i = 0; i < event->n_numbers; i++)
         r->sum += event->numbers[i];
     if (strcmp(r->in->text, "panic") == 0)
@@ -295,7 +297,7 @@ static int on_event(void *arg, uint64_t position, const ProtobufCMessage *messag
 static int on_replay(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
     (void)self;
-    struct replay r = {t, (const Rt__Text *)req, 0};
+    struct replay r = {t, (const Rt__Text *)req, 0, 0};
     events_seen = 0;
     int rc = qk_replay(t, (uint64_t)r.in->numbers[0], on_event, &r);
     return result(t, rc, r.sum, rep);

@@ -541,6 +541,70 @@ START_TEST(test_journal_state_is_always_the_fold)
 }
 END_TEST
 
+/* ---- turns that interleave, at random */
+
+static void submit_number(enum events_method method, uint64_t id, const int64_t *numbers, size_t n)
+{
+    Rt__Text in = RT__TEXT__INIT;
+    in.n_numbers = n;
+    in.numbers = (int64_t *)(uintptr_t)numbers;
+    harness_submit(&events_harness, QK_PORT_CALL, events_method(method), "a", &in.base, id, 0);
+}
+
+#define TURNS 8
+
+/* What turns of one activation do at the same time, over a store that answers when it likes, with failures, lost
+ * answers and turns that panic: each append that returned 0 is in the journal, each that failed is not, unless its
+ * answer was lost, and the state is the fold. */
+START_TEST(test_journal_turns_that_interleave_agree)
+{
+    static const enum events_method choices[] = {ADD, ADD, ADD, RELOAD, GET, REPLAY, QUIT, PANIC};
+    random_state = (uint64_t)_i + 1000;
+    events_kind = MIXED;
+    uint32_t known = 0, doubtful = 0; /* events of appends that returned 0, or may have been stored */
+    for (int round = 0; round < 25; round++) {
+        enum events_method methods[TURNS];
+        ck_assert_int_eq(events_do(RELOAD, NULL), 0);
+        store.hold = true;
+        if (below(3) == 0)
+            fail_operations(below(6), 1 + below(2), -EIO, below(2) == 0);
+        bool lossy = store.fail > 0 && store.done;
+        for (uint64_t i = 0; i < TURNS; i++) {
+            int64_t numbers[] = {1 + below(100), 0};
+            methods[i] = choices[below(round % 3 == 0 ? 8 : 6)];
+            submit_number(methods[i], i, numbers, methods[i] == REPLAY ? 2 : 1);
+            if (below(2) == 0)
+                harness_run(&events_harness);
+            if (below(3) == 0)
+                events_release();
+        }
+        release_all();
+        harness_advance(&events_harness, 60000); /* past any back-off */
+        release_all();
+        struct qk_port_frame *f;
+        unsigned replies = 0;
+        while ((f = harness_reply(&events_harness)) != NULL) {
+            bool added = methods[f->call_id] == ADD;
+            known += added && f->status == 0;
+            doubtful += added && (f->status == QK_ECRASHED || (lossy && f->status == -EIO));
+            ck_assert(f->status == 0 || f->status == -EIO || f->status == QK_ECONFLICT || f->status == QK_ECRASHED ||
+                      f->status == QK_EACTIVATE || f->status == QK_ESTATE || f->status == QK_ETIMEDOUT);
+            qk_port_frame_destroy(f);
+            replies++;
+        }
+        ck_assert_uint_eq(replies, TURNS);
+        store.hold = false;
+        store.fail = 0;
+        ck_assert_uint_ge(store.n, known);
+        ck_assert_uint_le(store.n, known + doubtful);
+        int64_t v;
+        ck_assert_int_eq(events_do(RELOAD, &v), 0);
+        ck_assert_int_eq(v, sum_of_journal());
+        expect_position(store.n);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("journal");
@@ -567,6 +631,7 @@ int main(void)
     tcase_add_test(c, test_journal_load_is_seen_whole_or_not_at_all);
     tcase_add_loop_test(c, test_journal_operation_outlives_its_activation, 0, 6);
     tcase_add_loop_test(c, test_journal_state_is_always_the_fold, 0, 200);
+    tcase_add_loop_test(c, test_journal_turns_that_interleave_agree, 0, 200);
     suite_add_tcase(s, c);
     SRunner *r = srunner_create(s);
     srunner_set_fork_status(r, CK_NOFORK);
