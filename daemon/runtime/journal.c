@@ -277,6 +277,7 @@ static int take_page(struct qk_state_wait *wait, const struct qk_port_frame *fra
         work->more = true;
         rc = 0;
     }
+    work->more = work->more && work->page->n > 0; /* where nothing came, nothing will */
     return rc;
 }
 
@@ -418,6 +419,8 @@ int qk_journal_replay(struct qk_turn_state *t, uint64_t from, qk_event_fn fn, vo
     if (fn == NULL)
         return fail(t, QK_EINVALID, "there is no function to take the events");
     struct qk_journal_work work = {.page = page_open(t), .more = true, .position = from > 0 ? from - 1 : 0};
+    if (work.position > INT64_MAX) /* which no store gets to */
+        work.position = INT64_MAX;
     struct qk_state_wait wait = {.fiber = t->fiber, .work = &work};
     if (work.page == NULL)
         return fail(t, QK_ENOMEMORY, "out of memory");

@@ -73,6 +73,8 @@ static const char *find_fault(const struct qk_store_op *op)
         return "a type's name has 1 to 255 bytes";
     if (op->key_len > QK_KEY_MAX || (op->key_len == 0 && op->kind != QK_OP_SCAN))
         return "a key has 1 to 512 bytes";
+    if (op->kind == QK_OP_REPLAY && op->expected > INT64_MAX)
+        return "positions end at 2^63 - 1";
     if (op->kind == QK_OP_WRITE && op->size > QK_PAYLOAD_MAX)
         return "a state has 4 MiB at most";
     if (op->kind == QK_OP_APPEND && !events_fit(op))

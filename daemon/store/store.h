@@ -74,8 +74,8 @@ struct qk_store_op {
     const void *key;  /* 1 to QK_KEY_MAX bytes, of a scan 0 to QK_KEY_MAX */
     uint32_t type_len;
     uint32_t key_len;
-    uint64_t expected;
-    uint64_t epoch; /* of the view that admitted who writes; kept with what is written. 0 without a cluster */
+    uint64_t expected; /* of a replay at most INT64_MAX */
+    uint64_t epoch;    /* of the view that admitted who writes; kept with what is written. 0 without a cluster */
     const void *bytes;
     size_t
         size; /* of `bytes`; at most QK_PAYLOAD_MAX, events of one append together likewise. Of a replay: see there */

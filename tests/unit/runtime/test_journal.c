@@ -264,8 +264,8 @@ START_TEST(test_journal_is_read_in_pages)
     static const struct {
         int64_t from, until;
         uint32_t seen;
-    } rows[] = {{1, 0, 1000}, {2, 0, 999},   {1000, 0, 1}, {1001, 0, 0},
-                {5000, 0, 0}, {700, 702, 3}, {1, 1, 1},    {1, 256, 256}};
+    } rows[] = {{1, 0, 1000},  {2, 0, 999}, {1000, 0, 1},      {1001, 0, 0}, {5000, 0, 0},
+                {700, 702, 3}, {1, 1, 1},   {INT64_MAX, 0, 0}, {-1, 0, 0},   {1, 256, 256}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int rc = events_call(REPLAY, "", &rows[i].from, 2, &v);
         ck_assert_int_eq(rc, rows[i].until != 0 ? QK_APP(7) : 0);
@@ -379,6 +379,44 @@ START_TEST(test_journal_begins_with_a_state_that_was_saved)
     ck_assert_uint_eq(store.version, 10);
     events_forget();
     expect_count(45);
+}
+END_TEST
+
+/* What comes over the port may be anything. */
+START_TEST(test_journal_bytes_of_the_port_are_bounded)
+{
+    uint8_t bytes[64], *at = bytes;
+    struct qk_port_event event;
+    at = qk_port_event_put(at, 7, 3);
+    memcpy(at, "abc", 3);
+    at = qk_port_event_put(at + 3, 8, 0);
+    const uint8_t *end = at, *from = bytes, *found = qk_port_event_next(&from, end, &event);
+    ck_assert_uint_eq(event.position, 7);
+    ck_assert_uint_eq(event.size, 3);
+    ck_assert_int_eq(memcmp(found, "abc", 3), 0);
+    found = qk_port_event_next(&from, end, &event);
+    ck_assert_ptr_eq(found, end);
+    ck_assert_uint_eq(event.position, 8);
+    found = qk_port_event_next(&from, end, &event);
+    ck_assert_ptr_null(found);
+    for (size_t size = 0; size < 19; size++) { /* cut off */
+        from = bytes;
+        found = qk_port_event_next(&from, bytes + size, &event);
+        ck_assert_ptr_null(found);
+        ck_assert_ptr_eq(from, bytes);
+    }
+    qk_port_event_put(bytes, 1, UINT32_MAX);
+    found = qk_port_event_next(&from, bytes + sizeof(bytes), &event);
+    ck_assert_ptr_null(found);
+    uint64_t position;
+    qk_port_snapshot_put(bytes, UINT64_MAX - 5);
+    size_t head = qk_port_snapshot_head(bytes, QK_SNAPSHOT_HEAD, &position);
+    ck_assert_uint_eq(head, QK_SNAPSHOT_HEAD);
+    ck_assert_uint_eq(position, UINT64_MAX - 5);
+    for (size_t size = 0; size < QK_SNAPSHOT_HEAD; size++) {
+        head = qk_port_snapshot_head(bytes, size, &position);
+        ck_assert_uint_eq(head + position, 0);
+    }
 }
 END_TEST
 
@@ -627,6 +665,7 @@ int main(void)
     tcase_add_test(c, test_journal_lazy_state_is_loaded_on_demand);
     tcase_add_test(c, test_journal_is_neither_saved_nor_cleared);
     tcase_add_test(c, test_journal_begins_with_a_state_that_was_saved);
+    tcase_add_test(c, test_journal_bytes_of_the_port_are_bounded);
     tcase_add_test(c, test_journal_operations_of_one_activation_go_one_after_another);
     tcase_add_test(c, test_journal_load_is_seen_whole_or_not_at_all);
     tcase_add_loop_test(c, test_journal_operation_outlives_its_activation, 0, 6);

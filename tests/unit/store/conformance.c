@@ -160,6 +160,11 @@ START_TEST(test_store_holds_its_bounds)
         conf_free(&o, 1);
     }
     for (unsigned more = 0; more < 2; more++) {
+        conf_init(&o, QK_OP_REPLAY, "a", (uint64_t)INT64_MAX + more, NULL, 0);
+        conf_run(&o, 1);
+        ck_assert_int_eq(o.op.status, more == 0 ? 0 : QK_EINVALID);
+        ck_assert_uint_eq(o.records, 0);
+        conf_free(&o, 1);
         conf_init(&o, QK_OP_SCAN, "a", 0, NULL, 0);
         o.op.limit = QK_STORE_LIMIT_MAX + more;
         conf_run(&o, 1);
