@@ -3,7 +3,7 @@
  * The filters of system calls. There are three, and the kernel obeys the strictest that answers:
  *
  *     calls      by number: what is allowed, what is refused and how, and that the rest ends the process. A call that
- *                is newer than libseccomp is one that the kernel does not know.
+ *                is newer than the table is one that the kernel does not know.
  *     arguments  allows everything but the uses of allowed calls that are not meant
  *     closing    the same, put in force when the plugin is loaded
  *

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include "host/filter.h"
@@ -212,11 +213,23 @@ int qk_sandbox_enter(const struct qk_sandbox_spec *spec, char *text, size_t size
     return rc;
 }
 
+/* A filter refuses before the kernel sees that there is no such file. A constructor may have put up one that answers
+ * for the kernel when another is to be put up. */
+static int check_closed(struct qk_why *why)
+{
+    if (mmap(NULL, 1, PROT_READ | PROT_EXEC, MAP_PRIVATE, -1, 0) == MAP_FAILED && errno == EPERM)
+        return 0;
+    return qk_why_set(why, -EPERM, "the filter of executable memory does not hold");
+}
+
 int qk_sandbox_close(char *text, size_t size)
 {
     struct qk_why why = {text, size};
     start_why(&why);
-    return filtered ? qk_filter_close(&why) : 0;
+    if (!filtered)
+        return 0;
+    int rc = qk_filter_close(&why);
+    return rc == 0 ? check_closed(&why) : rc;
 }
 
 const char *qk_sandbox_call_name(int number)
