@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# usage: test_template.sh BUILD-DIR PREFIX SANITIZE [NAME]
+# usage: test_template.sh BUILD-DIR PREFIX SANITIZE [NAME [TEMPLATE]]
 #
 # Installs the SDK into an empty directory, writes a project from the template with nothing else, and walks the way that
 # the project's README describes, and for `counter` on through docs/tutorial.md. Then looks at the plugin from outside.
 set -eu
-build=$1 prefix=$2 sanitize=$3 name=${4:-my-counter}
+build=$1 prefix=$2 sanitize=$3 name=${4:-my-counter} template=${5:-counter}
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -24,7 +24,7 @@ version=$(pkg-config --modversion quark-sdk)
 templates=$(pkg-config --variable=templatedir quark-sdk)
 [ "$(pkg-config --variable=abi quark-sdk)" != "" ] || fail "quark-sdk.pc names no abi"
 pkg-config --cflags quark-sdk | grep -q -e -fstack-clash-protection || fail "large frames step over a stack's guard"
-python3 "$here/instantiate.py" "$templates/counter" "$name" "$version" "$work/project"
+python3 "$here/instantiate.py" "$templates/$template" "$name" "$version" "$work/project"
 cd "$work/project"
 meson setup build -Dwerror=true "-Db_sanitize=$sanitize" -Db_lundef=false >/dev/null
 meson compile -C build
