@@ -19,7 +19,7 @@
 #include <sys/stat.h>
 #include "host/filter.h"
 #include "host/landlock.h"
-#include "host/limits.h"
+#include "host/rights.h"
 #include "host/why.h"
 
 #ifndef QK_SANDBOX_SANITIZED
@@ -197,9 +197,9 @@ int qk_sandbox_enter(const struct qk_sandbox_spec *spec, char *text, size_t size
     if (rc == 0)
         rc = close_descriptors(spec, &why);
     if (rc == 0)
-        rc = qk_limits_set(spec, !QK_SANDBOX_SANITIZED, &why);
+        rc = qk_rights_limit(spec, !QK_SANDBOX_SANITIZED, &why);
     if (rc == 0)
-        rc = qk_limits_drop_rights(&why);
+        rc = qk_rights_drop(&why);
     /* After the change of rights, which may undo it. */
     if (rc == 0)
         rc = tie_to_parent(spec->parent, &why);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Limits of the kernel's own and the rights of root, for one process. */
-#include "host/limits.h"
+#include "host/rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,7 +55,7 @@ static int bound_memory_to(uint64_t more, struct qk_why *why)
     return lower(RLIMIT_DATA, "memory", now + more, why);
 }
 
-int qk_limits_set(const struct qk_sandbox_spec *spec, bool bound_memory, struct qk_why *why)
+int qk_rights_limit(const struct qk_sandbox_spec *spec, bool bound_memory, struct qk_why *why)
 {
     /* The memory of actors is nobody's to find on a disk, and a dump would hold up the news of the death. One byte: a
      * limit of 0 does not keep the kernel from feeding a program that collects dumps, this does. */
@@ -101,7 +101,7 @@ static int drop_capabilities(void)
 }
 
 /* Who has no capability can't drop from the bounding set either; no_new_privs makes both sets worthless. */
-int qk_limits_drop_rights(struct qk_why *why)
+int qk_rights_drop(struct qk_why *why)
 {
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return qk_why_set(why, -errno, "no_new_privs can't be set: %s", strerror(errno));
