@@ -35,7 +35,7 @@ struct qk_ctl;
     X(TRACEPARENT, "traceparent", 'P', "PARENT", "the span that the call belongs to, as W3C Trace Context has it")     \
     X(TRACE, "trace", 'X', NULL, "show what the call has caused, as a tree, with the time that each took")             \
     X(DIR, "dir", 'C', "DIR", "write the project to this directory; default: its name, here")                          \
-    X(TEMPLATE, "template", 'T', "NAME", "start from this template; default: counter")
+    X(TEMPLATE, "template", 'T', "NAME", "start from this template: counter (the default) or events")
 
 enum qk_option_id {
 #define QK_OPTION_ENUM(id, name, letter, argument, text) QK_OPT_##id,
