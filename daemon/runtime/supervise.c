@@ -239,9 +239,13 @@ bool qk_super_ask(struct qk_worker *w, struct qk_act *act)
     x->serial = serial;
     x->answered = x->escalated = x->shared = false;
     bool hook = x->parent != NULL && x->parent->type->desc->on_child_failure != NULL;
-    if (x->parent != NULL && !hook)
+    /* A parent that ends has its children end, and answers for none of them. */
+    bool ends = x->parent != NULL && atomic_load_explicit(&x->parent->phase, memory_order_acquire) >= QK_PHASE_STOPPING;
+    if (x->parent != NULL && !hook && !ends)
         answer(w, act, QK_DIRECTIVE_DEFAULT);
     unlock(w);
+    if (ends)
+        return false;
     if (!hook)
         return true;
     struct qk_msg *msg = make_notice(w, act, serial);

@@ -192,9 +192,12 @@ static int on_activate(qk_turn *t, void *self)
     tell("+%s", qk_self(t).key);
     if (strcmp(qk_self(t).key, "top") == 0 && family_plan.in_activate != NULL)
         return run(t, self, family_plan.in_activate, &rep);
-    if (strncmp(qk_self(t).key, "bad", 3) != 0 || family_plan.bad_activations == 0)
+    bool torn = strncmp(qk_self(t).key, "torn", 4) == 0;
+    if ((strncmp(qk_self(t).key, "bad", 3) != 0 && !torn) || family_plan.bad_activations == 0)
         return 0;
     family_plan.bad_activations--;
+    if (torn)
+        qk_panic(t, "not at all");
     return qk_fail(t, QK_APP(9), "not today");
 }
 
@@ -213,6 +216,18 @@ static void on_deactivate(qk_turn *t, void *self, enum qk_deactivate_reason reas
     }
 }
 
+static int answer(qk_turn *t)
+{
+    for (struct family_answer *a = family_plan.answers; a->key != NULL; a++) {
+        if (strcmp(qk_self(t).key, a->key) != 0)
+            continue;
+        if (a->panics)
+            qk_panic(t, "no answer");
+        return a->answer;
+    }
+    return family_plan.answer;
+}
+
 static int on_child_failure(qk_turn *t, void *self, const struct qk_failure *f)
 {
     static const char *const kinds[] = {"", "panic", "activate", "escalated", "timeout"};
@@ -224,7 +239,7 @@ static int on_child_failure(qk_turn *t, void *self, const struct qk_failure *f)
         family_plan.bad_answers--;
         qk_panic(t, "no answer");
     }
-    return family_plan.answer;
+    return answer(t);
 }
 
 static void on_watched(qk_turn *t, void *self, const struct qk_watch_event *e)

@@ -20,8 +20,13 @@ extern const struct qk_plugin family_plugin;
 
 /* What hooks do, by number of times; each counts down. */
 extern struct family_plan {
-    int answer;              /* of on_child_failure: enum qk_directive */
-    int bad_activations;     /* on_activate fails */
+    int answer; /* of on_child_failure: enum qk_directive */
+    struct family_answer {
+        const char *key; /* NULL: the list ends */
+        int answer;
+        bool panics;
+    } answers[4];            /* of the actors with these keys, instead */
+    int bad_activations;     /* on_activate fails, of actors whose key begins with "bad"; panics: with "torn" */
     int bad_deactivations;   /* on_deactivate panics */
     int bad_answers;         /* on_child_failure panics */
     int slow_ends;           /* on_deactivate takes a second */
