@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-#define HEAD ((sizeof(struct qk_arena_chunk) + QK_ARENA_ALIGN - 1) & ~(size_t)(QK_ARENA_ALIGN - 1))
+_Static_assert(QK_ARENA_HEAD % QK_ARENA_ALIGN == 0, "what follows the head of a chunk is aligned");
 
 static void free_chunks(struct qk_arena_chunk *chunk)
 {
@@ -24,14 +24,14 @@ void qk_arena_finish(struct qk_arena *arena)
 void qk_arena_empty(struct qk_arena *arena)
 {
     struct qk_arena_chunk *keep = arena->chunks;
-    if (keep->size > QK_ARENA_CHUNK - HEAD) {
+    if (keep->size > QK_ARENA_CHUNK - QK_ARENA_HEAD) {
         qk_arena_finish(arena);
         return;
     }
     free_chunks(keep->next);
     keep->next = NULL;
     arena->used = keep->size;
-    arena->at = (uint8_t *)keep + HEAD;
+    arena->at = (uint8_t *)keep + QK_ARENA_HEAD;
     arena->end = arena->at + keep->size;
 }
 
@@ -60,19 +60,19 @@ void *qk_arena_grow(struct qk_arena *arena, size_t size)
     if (size > arena->limit)
         return NULL;
     size_t need = (size + QK_ARENA_ALIGN - 1) & ~(size_t)(QK_ARENA_ALIGN - 1);
-    size_t body = need > QK_ARENA_CHUNK - HEAD ? need : QK_ARENA_CHUNK - HEAD;
+    size_t body = need > QK_ARENA_CHUNK - QK_ARENA_HEAD ? need : QK_ARENA_CHUNK - QK_ARENA_HEAD;
     size_t left = arena->limit > arena->used ? arena->limit - arena->used : 0; /* what was adopted may be past it */
     if (body > left) {
         if (need > left)
             return NULL;
         body = need;
     }
-    struct qk_arena_chunk *chunk = malloc(HEAD + body);
+    struct qk_arena_chunk *chunk = malloc(QK_ARENA_HEAD + body);
     if (chunk == NULL)
         return NULL;
     chunk->size = body;
     arena->used += body;
-    uint8_t *start = (uint8_t *)chunk + HEAD;
+    uint8_t *start = (uint8_t *)chunk + QK_ARENA_HEAD;
     if (arena->chunks != NULL && body - need < (size_t)(arena->end - arena->at)) {
         /* A large piece: what is left of the current chunk stays in use. */
         chunk->next = arena->chunks->next;

@@ -3,6 +3,7 @@
 #ifndef QK_BASE_ARENA_H
 #define QK_BASE_ARENA_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct qk_arena {
 
 #define QK_ARENA_CHUNK 4096
 #define QK_ARENA_ALIGN 16
+#define QK_ARENA_HEAD  sizeof(struct qk_arena_chunk) /* of a chunk, before its bytes */
 
 /* An empty arena that will hold at most `limit` bytes; allocates nothing yet. */
 static inline void qk_arena_init(struct qk_arena *arena, size_t limit)
@@ -32,13 +34,15 @@ static inline void qk_arena_init(struct qk_arena *arena, size_t limit)
 /* Frees everything. */
 void qk_arena_finish(struct qk_arena *arena);
 
-/* What is left of qk_arena_reset() when the arena has chunks. */
+/* What is left of qk_arena_reset() when the arena has been used. */
 void qk_arena_empty(struct qk_arena *arena);
 
 /* Empties the arena and keeps one chunk of ordinary size for the next use. */
 static inline void qk_arena_reset(struct qk_arena *arena)
 {
-    if (arena->chunks != NULL)
+    const struct qk_arena_chunk *chunk = arena->chunks;
+    bool unused = chunk == NULL || (arena->at == (const uint8_t *)chunk + QK_ARENA_HEAD && arena->used == chunk->size);
+    if (!unused)
         qk_arena_empty(arena);
 }
 

@@ -13,7 +13,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "base/hash.h"
 #include "wire/message.h"
 
 #define ACTS_PER_SLAB 128
@@ -186,14 +185,15 @@ static struct qk_act *insert(struct qk_worker *w, struct qk_shard *shard, struct
 
 struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len, bool make)
 {
-    uint64_t hash = qk_hash(key, key_len, w->rt->config.seed ^ type->id);
-    struct qk_act **place = &w->cache[hash & (QK_CACHE_SLOTS - 1)];
-    struct qk_act *act = *place;
-    if (act != NULL) {
-        uint8_t phase = atomic_load_explicit(&act->phase, memory_order_acquire);
-        if (phase != QK_PHASE_FREE && phase != QK_PHASE_DEAD && act->hash == hash && qk_act_is(act, type, key, key_len))
-            return act;
-    }
+    uint64_t hash = qk_act_hash(w, type, key, key_len);
+    struct qk_act *act = qk_act_cached(w, type, key, key_len, hash);
+    return act != NULL ? act : qk_act_look_up(w, type, key, key_len, hash, make);
+}
+
+struct qk_act *qk_act_look_up(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
+                              uint64_t hash, bool make)
+{
+    struct qk_act *act;
     struct qk_shard *shard = shard_of(w->rt, hash);
     qk_spin_lock(&shard->lock);
     act = qk_table_find(shard, type, key, key_len, hash);
@@ -201,7 +201,7 @@ struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const
         act = insert(w, shard, type, key, key_len, hash);
     qk_spin_unlock(&shard->lock);
     if (act != NULL)
-        *place = act;
+        w->cache[hash & (QK_CACHE_SLOTS - 1)] = act;
     return act;
 }
 

@@ -42,7 +42,7 @@ static int refuse_return(struct qk_turn_state *t, const struct qk_msg *msg, cons
 }
 
 /* Puts the message into the actor's mailbox, waiting for room; the message stays the caller's on an error. */
-static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
+QK_INLINE int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
 {
     if (qk_unlikely(msg->remote != NULL)) {
         qk_remote_post(t, msg);
@@ -50,8 +50,11 @@ static int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, b
     }
     for (;;) {
         struct qk_worker *w = t->worker;
-        struct qk_act *act = qk_act_locate(w, msg->type, to.key, to.key_len, true);
-        if (act == NULL)
+        uint64_t hash = qk_act_hash(w, msg->type, to.key, to.key_len);
+        struct qk_act *act = qk_act_cached(w, msg->type, to.key, to.key_len, hash);
+        if (qk_unlikely(act == NULL))
+            act = qk_act_look_up(w, msg->type, to.key, to.key_len, hash, true);
+        if (qk_unlikely(act == NULL))
             return refuse(t, QK_ENOMEMORY, qk_act_refusal(w));
         if (msg->kind == QK_MSG_CALL && qk_unlikely(qk_chain_has(msg, act)) && !qk_chain_may_return(msg, act))
             return refuse_return(t, msg, act);
@@ -102,8 +105,8 @@ static int refuse_unknown(struct qk_turn_state *t, const struct qk_method *m)
 }
 
 /* Makes the message of a call or a send; one to another runtime is a call, whatever it is. */
-static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct qk_method *m, struct qk_ref to,
-                    const ProtobufCMessage *request, struct qk_msg **ret_msg)
+QK_INLINE int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct qk_method *m, struct qk_ref to,
+                       const ProtobufCMessage *request, struct qk_msg **ret_msg)
 {
     if (qk_unlikely(to.key == NULL || to.key_len == 0 || to.key_len > QK_KEY_MAX))
         return refuse(t, QK_EINVALID, "a key has 1 to 512 bytes");
@@ -124,7 +127,7 @@ static int make_msg(struct qk_turn_state *t, enum qk_msg_kind kind, const struct
         return refuse(t, QK_ETOOBIG, "the call chain is longer than 64 actors that wait for one another");
     size_t chain_size = round16(chain_len * sizeof(uint64_t));
     struct qk_msg *msg =
-        qk_msg_create(t->worker, kind, request_size + reply_size + chain_size + name_len + self->key_len + 2);
+        qk_msg_make(t->worker, kind, request_size + reply_size + chain_size + name_len + self->key_len + 2);
     if (msg == NULL)
         return refuse(t, QK_ENOMEMORY, "out of memory");
     msg->type = remote ? NULL : target->type;
@@ -216,8 +219,8 @@ static void unlink_pending(struct qk_turn_state *t, struct qk_pending *p)
 }
 
 /* Sends off the message of a call, which is freed where that fails. */
-static int launch(struct qk_turn_state *t, struct qk_msg *msg, const struct qk_method *m, struct qk_ref to,
-                  int64_t timeout_ms, struct qk_pending *p, bool suspends)
+QK_INLINE int launch(struct qk_turn_state *t, struct qk_msg *msg, const struct qk_method *m, struct qk_ref to,
+                     int64_t timeout_ms, struct qk_pending *p, bool suspends)
 {
     *p = (struct qk_pending){.msg = msg, .fiber = t->fiber, .called = m, .text = ""};
     msg->deadline_ns = deadline_for(t, m, timeout_ms);
@@ -235,8 +238,8 @@ static int launch(struct qk_turn_state *t, struct qk_msg *msg, const struct qk_m
     return 0;
 }
 
-static int start_call(struct qk_turn_state *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
-                      const ProtobufCMessage *request, struct qk_pending *p, bool suspends)
+QK_INLINE int start_call(struct qk_turn_state *t, const struct qk_method *m, struct qk_ref to, int64_t timeout_ms,
+                         const ProtobufCMessage *request, struct qk_pending *p, bool suspends)
 {
     struct qk_msg *msg;
     int rc = make_msg(t, QK_MSG_CALL, m, to, request, &msg);
@@ -260,7 +263,7 @@ static void end_pending(struct qk_worker *w, struct qk_pending *p, int status, c
     p->done = true;
 }
 
-static int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCMessage *ret_reply)
+QK_INLINE int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCMessage *ret_reply)
 {
     unlink_pending(t, p);
     int status = p->status;

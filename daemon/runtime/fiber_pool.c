@@ -30,19 +30,9 @@ static bool make_fibers(struct qk_worker *w)
     return true;
 }
 
-struct qk_fiber *qk_fiber_get(struct qk_worker *w)
+struct qk_fiber *qk_fiber_more(struct qk_worker *w)
 {
-    if (qk_unlikely(w->free_fibers == NULL) && !make_fibers(w))
-        return NULL;
-    struct qk_fiber *fiber = w->free_fibers;
-    w->free_fibers = fiber->next;
-    return fiber;
-}
-
-void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber)
-{
-    fiber->next = w->free_fibers;
-    w->free_fibers = fiber;
+    return make_fibers(w) ? qk_fiber_get(w) : NULL;
 }
 
 void qk_fiber_pool_finish(struct qk_worker *w)

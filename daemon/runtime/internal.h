@@ -10,10 +10,12 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/cpu.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/park.h"
 #include "base/spin.h"
 #include "base/wheel.h"
+#include "runtime/act.h"
 #include "runtime/fiber.h"
 #include "runtime/mailbox.h"
 #include "runtime/msg.h"
@@ -23,8 +25,6 @@
 #include "runtime/types.h"
 #include "wire/context.h"
 
-#define QK_SHARDS          256
-#define QK_CACHE_SLOTS     4096
 #define QK_RING_SLOTS      1024
 #define QK_WORKERS_MAX     256
 #define QK_TICK_NS         1000000 /* of the workers' wheels */
@@ -40,119 +40,6 @@ struct qk_fiber;
 struct qk_turn_state;
 struct qk_baggage;
 struct qk_recorder;
-
-/* ---- activations (act.c, table.c) */
-
-enum qk_phase {
-    QK_PHASE_FREE = 0,
-    QK_PHASE_NEW,          /* in the table, on_activate not begun */
-    QK_PHASE_ACTIVATING,   /* on_activate runs */
-    QK_PHASE_LIVE,         /* turns */
-    QK_PHASE_FAILED,       /* has failed, and nobody has yet said what follows */
-    QK_PHASE_STOPPING,     /* will end or begin anew once its children have ended */
-    QK_PHASE_DEACTIVATING, /* on_deactivate runs */
-    QK_PHASE_WAITING,      /* begins anew when its back-off is over; nothing is left of its last life */
-    QK_PHASE_DEAD,         /* out of the table */
-    QK_PHASES,
-};
-
-struct qk_act {
-    _Atomic uint64_t mailbox;
-    struct qk_link *batch;    /* taken out of the mailbox, oldest first */
-    struct qk_link *deferred; /* taken out before those, and not to be run until the turns that wait are over */
-    union {
-        struct qk_link **deferred_last;
-        uint64_t stamp; /* epoch in which it was retired */
-    };
-    _Atomic(struct qk_extras *) extras; /* NULL: never needed any */
-    struct qk_rt_type *type;
-    uint8_t *body; /* the state, then the key and a zero */
-    uint64_t hash;
-    struct qk_act *queue_next; /* in a run queue, a free list or a list of the retired */
-    void *local;
-    struct qk_waiter *waiters;        /* fibers that wait for room; under the stripe's lock */
-    _Atomic(struct qk_fiber *) fiber; /* with a turn that runs or is suspended */
-    struct qk_port_frame *ender;      /* the frame that asked for the end; answered then */
-    _Atomic uint32_t used_ms;
-    _Atomic uint32_t turns;
-    uint16_t key_len;
-    uint16_t done;              /* messages finished and not yet off the count */
-    uint16_t n_turns;           /* begun and not finished; counted where the type interleaves */
-    _Atomic uint16_t exclusive; /* of these, how many are not read-only ones that interleave */
-    _Atomic uint8_t phase;
-    uint8_t ending; /* enum qk_deactivate_reason: it has to end */
-    uint8_t left;   /* of the budget */
-    bool used;      /* by something that keeps it active, since it last rested */
-} QK_CACHE_ALIGNED;
-
-static_assert(sizeof(struct qk_act) == 128, "an activation takes two cache lines");
-
-struct qk_slot {
-    uint64_t hash;
-    struct qk_act *act; /* NULL: empty */
-};
-
-struct qk_shard {
-    struct qk_spin lock;
-    uint32_t mask;          /* slots - 1 */
-    _Atomic uint32_t count; /* written under the lock */
-    struct qk_slot *slots;
-} QK_CACHE_ALIGNED;
-
-static inline const char *qk_act_key(const struct qk_act *act)
-{
-    return (const char *)act->body + act->type->state_size;
-}
-
-static inline bool qk_act_is(const struct qk_act *act, const struct qk_rt_type *type, const char *key, uint32_t key_len)
-{
-    return act->type == type && act->key_len == key_len && qk_bytes_equal(qk_act_key(act), key, key_len);
-}
-
-/* The table (table.c). All but init and finish under the shard's lock. */
-int qk_table_init(struct qk_shard shards[QK_SHARDS]);
-void qk_table_finish(struct qk_shard shards[QK_SHARDS]);
-struct qk_act *qk_table_find(const struct qk_shard *shard, const struct qk_rt_type *type, const char *key,
-                             uint32_t key_len, uint64_t hash);
-
-/* False without memory. */
-bool qk_table_add(struct qk_shard *shard, struct qk_act *act);
-void qk_table_remove(struct qk_shard *shard, const struct qk_act *act);
-
-void qk_act_move(struct qk_act *act, enum qk_phase to);
-
-static inline struct qk_extras *qk_act_extras(const struct qk_act *act)
-{
-    return atomic_load_explicit(&((struct qk_act *)act)->extras, memory_order_acquire);
-}
-
-/* Makes them if there are none; NULL without memory. Any worker. */
-struct qk_extras *qk_act_need_extras(struct qk_act *act);
-
-/* Gives the activation a new state, with the mailbox as it is. */
-void qk_act_renew(struct qk_act *act);
-
-/* The activation of an actor, made if there is none; NULL without memory or past activations_max. On a worker's thread,
- * which does not give it up before it has used what it got. */
-struct qk_act *qk_act_locate(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
-                             bool make);
-
-/* Counts a call that got none, and says why. */
-const char *qk_act_refusal(struct qk_worker *w);
-
-/*
- * Takes an activation out of the table and closes its mailbox. What waits in it comes back, oldest first; or, if
- * `successor` is asked for and something waits, goes into a new activation that takes the old one's place in the same
- * moment, so that nothing sent later overtakes it: the new one is returned there, scheduled, for the caller to queue.
- */
-struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk_act **ret_successor);
-
-/* The activation with this hash; NULL: none. Valid as what qk_act_locate() returns. */
-struct qk_act *qk_act_by_hash(struct qk_runtime *rt, uint64_t hash);
-
-/* Frees an unlinked activation once no worker can hold it. */
-void qk_act_retire(struct qk_worker *w, struct qk_act *act);
-void qk_act_reclaim(struct qk_worker *w);
 
 /* ---- fibers that wait for room in a mailbox (room.c) */
 
@@ -244,6 +131,7 @@ struct qk_turn_state {
     int64_t waits_ns;           /* since when it has waited for what it waits for */
     int64_t entered_ns;         /* when it got the thread, if it is recorded */
     struct qk_arena arena;
+    uint64_t unwanted[16]; /* the reply of a message that was sent one way, where it fits */
     /* From here on a new turn is all zero. */
     ProtobufCMessage *request;
     ProtobufCMessage *reply;
@@ -645,8 +533,24 @@ struct qk_act *qk_queue_steal(struct qk_worker *w);
 uint32_t qk_queue_depth(const struct qk_worker *w);
 uint32_t qk_queue_called_depth(const struct qk_worker *w);
 
-struct qk_fiber *qk_fiber_get(struct qk_worker *w);
-void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber);
+struct qk_fiber *qk_fiber_more(struct qk_worker *w);
+
+/* A fiber for a new turn; NULL at the bound, or without memory. */
+static inline struct qk_fiber *qk_fiber_get(struct qk_worker *w)
+{
+    struct qk_fiber *fiber = w->free_fibers;
+    if (qk_unlikely(fiber == NULL))
+        return qk_fiber_more(w);
+    w->free_fibers = fiber->next;
+    return fiber;
+}
+
+static inline void qk_fiber_put(struct qk_worker *w, struct qk_fiber *fiber)
+{
+    fiber->next = w->free_fibers;
+    w->free_fibers = fiber;
+}
+
 void qk_fiber_pool_finish(struct qk_worker *w);
 
 /* ---- the end of activations (idle.c) */
@@ -688,6 +592,77 @@ QK_INLINE void qk_turn_suspend(struct qk_fiber *fiber)
     w->suspended = fiber;
     qk_count(&w->n_suspended, 1);
     qk_context_switch(&fiber->context, &w->context);
+}
+
+/* As qk_msg_create(), in line: for what is done for every message. */
+QK_INLINE struct qk_msg *qk_msg_make(struct qk_worker *w, enum qk_msg_kind kind, size_t extra)
+{
+    size_t bytes = ((sizeof(struct qk_msg) + 15) & ~(size_t)15) + extra;
+    unsigned c = qk_msg_class(bytes);
+    bool at_hand = c != QK_MSG_LARGE && w->pool.free[c] != NULL;
+    struct qk_msg *msg = qk_likely(at_hand) ? qk_pool_take(&w->pool, c) : qk_pool_refill(w, bytes);
+    if (qk_unlikely(msg == NULL))
+        return NULL;
+    msg->kind = (uint8_t)kind;
+    /* In the order of the struct: the compiler makes few wide stores of it. memset() would be a slow instruction. */
+    atomic_store_explicit(&msg->life, QK_LIFE_PENDING, memory_order_relaxed);
+    msg->status = 0;
+    msg->one_way = msg->foreign = msg->may_have_run = msg->out_of_memory = false;
+    msg->finished = msg->told = false;
+    msg->chain_len = 0;
+    msg->reply_size = 0;
+    msg->cost_ns = 0;
+    msg->runner = NULL;
+    msg->home = NULL;
+    msg->pending = NULL;
+    msg->deadline.timer.next = NULL;
+    msg->deadline.kind = QK_DEADLINE_CALL;
+    msg->baggage = NULL;
+    msg->frame = NULL;
+    msg->remote = NULL;
+    msg->acknowledge = NULL;
+    msg->request = msg->reply = NULL;
+    msg->text = "";
+    msg->sender = "client";
+    qk_arena_init(&msg->arena, QK_TURN_ARENA_MAX);
+    qk_count(&w->pool.made, 1);
+    return msg;
+}
+
+static inline void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg)
+{
+    bool bare = msg->arena.chunks == NULL && msg->baggage == NULL;
+    if (qk_unlikely(!bare || msg->owner != w || msg->size_class == QK_MSG_LARGE)) {
+        qk_msg_give_back(w, msg);
+        return;
+    }
+    qk_count(&w->pool.freed, 1);
+    qk_pool_put(&w->pool, msg);
+}
+
+/* The first steps of qk_act_locate(), in line. */
+static inline uint64_t qk_act_hash(struct qk_worker *w, const struct qk_rt_type *type, const char *key,
+                                   uint32_t key_len)
+{
+    return qk_hash(key, key_len, w->rt->config.seed ^ type->id);
+}
+
+static inline struct qk_act *qk_act_cached(struct qk_worker *w, const struct qk_rt_type *type, const char *key,
+                                           uint32_t key_len, uint64_t hash)
+{
+    struct qk_act *act = w->cache[hash & (QK_CACHE_SLOTS - 1)];
+    if (act == NULL)
+        return NULL;
+    uint8_t phase = atomic_load_explicit(&act->phase, memory_order_acquire);
+    bool there = phase != QK_PHASE_FREE && phase != QK_PHASE_DEAD && act->hash == hash;
+    return there && qk_act_is(act, type, key, key_len) ? act : NULL;
+}
+
+/* As qk_types_look_up(), in line. Types stay once they are there, so only what was not found is looked for again. */
+static inline const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m)
+{
+    const struct qk_target *target = &w->targets[m->id % QK_TARGETS];
+    return qk_likely(target->called == m) ? target : qk_types_look_up(w, m);
 }
 
 /* A frame waits no longer. */

@@ -8,9 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint32_t class_bytes[QK_MSG_CLASSES] = {320, 384, 512, 1024, 4096};
-
-#define LARGE      QK_MSG_CLASSES /* from malloc */
 #define SLAB_BYTES (64 * 1024)
 #define OWED_MAX   64
 
@@ -18,28 +15,13 @@ struct slab {
     struct slab *next;
 };
 
-static unsigned class_of(size_t bytes)
-{
-    for (unsigned c = 0; c < QK_MSG_CLASSES; c++) {
-        if (bytes <= class_bytes[c])
-            return c;
-    }
-    return LARGE;
-}
-
-static void put_free(struct qk_pool *pool, struct qk_msg *msg)
-{
-    msg->link.next = (struct qk_link *)pool->free[msg->size_class];
-    pool->free[msg->size_class] = msg;
-}
-
 /* Blocks that others have given back. */
 static void collect_returned(struct qk_pool *pool)
 {
     struct qk_msg *msg = atomic_exchange_explicit(&pool->returned, NULL, memory_order_acquire);
     while (msg != NULL) {
         struct qk_msg *next = (struct qk_msg *)msg->link.next;
-        put_free(pool, msg);
+        qk_pool_put(pool, msg);
         msg = next;
     }
 }
@@ -55,56 +37,34 @@ static bool refill(struct qk_worker *w, unsigned c)
         return false;
     ((struct slab *)slab)->next = pool->slabs;
     pool->slabs = slab;
-    for (size_t at = QK_CACHE_LINE; at + class_bytes[c] <= SLAB_BYTES; at += class_bytes[c]) {
+    for (size_t at = QK_CACHE_LINE; at + qk_msg_class_bytes[c] <= SLAB_BYTES; at += qk_msg_class_bytes[c]) {
         struct qk_msg *msg = (struct qk_msg *)(slab + at);
         msg->size_class = (uint8_t)c;
         msg->owner = w;
-        put_free(pool, msg);
+        qk_pool_put(pool, msg);
     }
     return true;
 }
 
-struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t extra)
+struct qk_msg *qk_pool_refill(struct qk_worker *w, size_t bytes)
 {
-    size_t bytes = ((sizeof(struct qk_msg) + 15) & ~(size_t)15) + extra;
-    unsigned c = class_of(bytes);
-    struct qk_msg *msg;
-    if (qk_unlikely(c == LARGE)) {
-        msg = malloc(bytes);
+    unsigned c = qk_msg_class(bytes);
+    if (c == QK_MSG_LARGE) {
+        struct qk_msg *msg = malloc(bytes);
         if (msg == NULL)
             return NULL;
-        msg->size_class = LARGE;
+        msg->size_class = QK_MSG_LARGE;
         msg->owner = w;
-    } else {
-        if (qk_unlikely(w->pool.free[c] == NULL) && !refill(w, c))
-            return NULL;
-        msg = w->pool.free[c];
-        w->pool.free[c] = (struct qk_msg *)msg->link.next;
+        return msg;
     }
-    msg->kind = (uint8_t)kind;
-    /* In the order of the struct: the compiler makes few wide stores of it. memset() would be a slow instruction. */
-    atomic_store_explicit(&msg->life, QK_LIFE_PENDING, memory_order_relaxed);
-    msg->status = 0;
-    msg->one_way = msg->foreign = msg->may_have_run = msg->out_of_memory = false;
-    msg->finished = msg->told = false;
-    msg->chain_len = 0;
-    msg->reply_size = 0;
-    msg->cost_ns = 0;
-    msg->runner = NULL;
-    msg->home = NULL;
-    msg->pending = NULL;
-    msg->deadline.timer.next = NULL;
-    msg->deadline.kind = QK_DEADLINE_CALL;
-    msg->baggage = NULL;
-    msg->frame = NULL;
-    msg->remote = NULL;
-    msg->acknowledge = NULL;
-    msg->request = msg->reply = NULL;
-    msg->text = "";
-    msg->sender = "client";
-    qk_arena_init(&msg->arena, QK_TURN_ARENA_MAX);
-    qk_count(&w->pool.made, 1);
-    return msg;
+    if (w->pool.free[c] == NULL && !refill(w, c))
+        return NULL;
+    return qk_pool_take(&w->pool, c);
+}
+
+struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t extra)
+{
+    return qk_msg_make(w, kind, extra);
 }
 
 void qk_pool_flush(struct qk_worker *w)
@@ -122,20 +82,20 @@ void qk_pool_flush(struct qk_worker *w)
     pool->n_owed = 0;
 }
 
-void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg)
+void qk_msg_give_back(struct qk_worker *w, struct qk_msg *msg)
 {
-    if (qk_unlikely(msg->arena.chunks != NULL))
+    if (msg->arena.chunks != NULL)
         qk_arena_finish(&msg->arena);
-    if (qk_unlikely(msg->baggage != NULL))
+    if (msg->baggage != NULL)
         qk_baggage_unref(msg->baggage);
     struct qk_pool *pool = &w->pool;
     qk_count(&pool->freed, 1);
-    if (qk_unlikely(msg->size_class == LARGE)) {
+    if (msg->size_class == QK_MSG_LARGE) {
         free(msg);
         return;
     }
-    if (qk_likely(msg->owner == w)) {
-        put_free(pool, msg);
+    if (msg->owner == w) {
+        qk_pool_put(pool, msg);
         return;
     }
     if (pool->owed != NULL && (pool->debtor != msg->owner || pool->n_owed >= OWED_MAX))

@@ -108,6 +108,17 @@ struct qk_msg {
 };
 
 #define QK_MSG_CLASSES 5
+#define QK_MSG_LARGE   QK_MSG_CLASSES /* from malloc */
+
+static const uint32_t qk_msg_class_bytes[QK_MSG_CLASSES] = {320, 384, 512, 1024, 4096};
+
+static inline unsigned qk_msg_class(size_t bytes)
+{
+    unsigned c = 0;
+    while (c < QK_MSG_CLASSES && bytes > qk_msg_class_bytes[c])
+        c++;
+    return c;
+}
 
 /* What a worker keeps to make messages without a lock. */
 struct qk_pool {
@@ -122,9 +133,27 @@ struct qk_pool {
     _Atomic uint64_t freed;
 };
 
+static inline struct qk_msg *qk_pool_take(struct qk_pool *pool, unsigned c)
+{
+    struct qk_msg *msg = pool->free[c];
+    pool->free[c] = (struct qk_msg *)msg->link.next;
+    return msg;
+}
+
+static inline void qk_pool_put(struct qk_pool *pool, struct qk_msg *msg)
+{
+    msg->link.next = (struct qk_link *)pool->free[msg->size_class];
+    pool->free[msg->size_class] = msg;
+}
+
+/* A block where the worker has none of that size at hand; NULL without memory. */
+struct qk_msg *qk_pool_refill(struct qk_worker *w, size_t bytes);
+
 /* A message with `extra` bytes behind it, initialised but for what the caller fills in; NULL without memory. */
 struct qk_msg *qk_msg_create(struct qk_worker *w, enum qk_msg_kind kind, size_t extra);
-void qk_msg_destroy(struct qk_worker *w, struct qk_msg *msg);
+
+/* What is left of qk_msg_destroy() where something hangs on the message, or it is another's. */
+void qk_msg_give_back(struct qk_worker *w, struct qk_msg *msg);
 
 /* Gives gathered messages back to their owner. */
 void qk_pool_flush(struct qk_worker *w);

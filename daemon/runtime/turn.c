@@ -231,7 +231,7 @@ static int pack_foreign_reply(struct qk_msg *msg, const ProtobufCMessage *reply)
     return 0;
 }
 
-static void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
+QK_INLINE void finish_reply(struct qk_worker *w, struct qk_turn_state *t)
 {
     struct qk_msg *msg = t->msg;
     msg->status = t->status;
@@ -298,7 +298,9 @@ static int prepare_message(struct qk_worker *w, struct qk_turn_state *t)
         t->request = msg->request;
         t->reply = msg->reply;
         if (t->reply == NULL) { /* sent: nobody wants it */
-            t->reply = qk_arena_alloc(&t->arena, t->method->desc->reply->sizeof_message);
+            size_t size = t->method->desc->reply->sizeof_message;
+            t->reply =
+                size <= sizeof(t->unwanted) ? (ProtobufCMessage *)(void *)t->unwanted : qk_arena_alloc(&t->arena, size);
             rc = t->reply != NULL ? 0 : QK_ENOMEMORY;
         }
     }
@@ -314,7 +316,8 @@ static const char *hook_name(enum qk_turn_what what, const struct qk_msg *msg)
     return what == QK_TURN_ACTIVATE ? "on_activate" : "on_deactivate";
 }
 
-static struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what, struct qk_msg *msg)
+QK_INLINE struct qk_fiber *begin_turn(struct qk_worker *w, struct qk_act *act, enum qk_turn_what what,
+                                      struct qk_msg *msg)
 {
     struct qk_fiber *fiber = qk_fiber_get(w);
     if (fiber == NULL)
@@ -419,7 +422,7 @@ QK_INLINE bool enter_fiber(struct qk_worker *w, struct qk_fiber *fiber)
 
 /* ---- after a turn */
 
-static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
+QK_INLINE void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_turn_state *t = &fiber->turn;
     if (qk_unlikely(t->pendings != NULL))
@@ -435,7 +438,7 @@ static void end_turn(struct qk_worker *w, struct qk_fiber *fiber)
     qk_fiber_put(w, fiber);
 }
 
-static void count_turn(struct qk_worker *w, struct qk_turn_state *t)
+QK_INLINE void count_turn(struct qk_worker *w, struct qk_turn_state *t)
 {
     struct qk_type_counts *c = &w->counts[t->act->type->index];
     qk_count(&c->turns, 1);
@@ -464,7 +467,7 @@ static void copy_text(const struct qk_turn_state *t, char ret_text[QK_ERROR_TEXT
         snprintf(ret_text, QK_ERROR_TEXT_MAX + 1, "%s", t->fail_text);
 }
 
-static void after_message(struct qk_worker *w, struct qk_fiber *fiber)
+QK_INLINE void after_message(struct qk_worker *w, struct qk_fiber *fiber)
 {
     struct qk_turn_state *t = &fiber->turn;
     struct qk_act *act = t->act;
@@ -521,7 +524,7 @@ static enum qk_next after_hook(struct qk_worker *w, struct qk_fiber *fiber)
 }
 
 /* What follows a finished turn. */
-static enum qk_next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
+QK_INLINE enum qk_next after_turn(struct qk_worker *w, struct qk_fiber *fiber)
 {
     if (qk_unlikely(fiber->turn.what != QK_TURN_MESSAGE))
         return after_hook(w, fiber);

@@ -311,12 +311,9 @@ int qk_runtime_add_plugin(struct qk_runtime *rt, const struct qk_plugin *plugin,
     return rc;
 }
 
-const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m)
+const struct qk_target *qk_types_look_up(struct qk_worker *w, const struct qk_method *m)
 {
     struct qk_target *target = &w->targets[m->id % QK_TARGETS];
-    /* Types stay once they are there, so only what was not found is looked for again. */
-    if (qk_likely(target->called == m))
-        return target;
     struct qk_rt_type *type = qk_types_find(&w->rt->types, m->type_id);
     const struct qk_rt_method *method = type != NULL ? qk_type_method(type, m->id) : NULL;
     if (method == NULL)

@@ -75,7 +75,7 @@ struct qk_target {
 #define QK_TARGETS 64 /* remembered by a worker; a power of two */
 
 /* NULL when no loaded plugin has the type or the method. The worker's thread; not to be kept across a suspension. */
-const struct qk_target *qk_types_target(struct qk_worker *w, const struct qk_method *m);
+const struct qk_target *qk_types_look_up(struct qk_worker *w, const struct qk_method *m);
 
 /* NULL when there is no such type. Any thread. */
 struct qk_rt_type *qk_types_find(const struct qk_types *types, uint64_t id);
