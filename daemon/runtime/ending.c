@@ -463,6 +463,10 @@ enum qk_next qk_ending_step(struct qk_worker *w, struct qk_act *act)
     enum qk_phase phase = phase_of(act);
     if (qk_unlikely(atomic_load_explicit(&x->orders, memory_order_relaxed) != 0))
         x->todo |= atomic_exchange_explicit(&x->orders, 0, memory_order_acq_rel);
+    if (qk_unlikely((x->todo & QK_ORDER_ACTIVATE) != 0) && act->ending == QK_DEACTIVATE_IDLE) {
+        act->ending = 0; /* it is wanted after all */
+        act->used = true;
+    }
     if (phase == QK_PHASE_LIVE)
         x->todo &= ~(uint32_t)(QK_ORDER_ACTIVATE | QK_ORDER_LOOK | QK_ORDER_RESUME);
     if (qk_likely(x->todo == 0 && (phase == QK_PHASE_LIVE || phase == QK_PHASE_NEW)))

@@ -113,6 +113,7 @@ static struct run begin(qk_turn *t, void *state, uint64_t seed, enum world_how h
         .turn = t, .state = state, .actor = actor, .random = seed, .chain = chain, .how = how, .thread = this_thread()};
     r.began_ns = world.now_ns(NULL);
     world_enter(actor, how, chain);
+    world.actors[actor].late = false;
     if (how == WORLD_ALONE)
         scopes_check_turn(actor);
     return r;
@@ -279,8 +280,12 @@ static int on_ping(qk_turn *t, void *self, const ProtobufCMessage *request, Prot
 
 static int activate(qk_turn *t, void *self)
 {
+    uint32_t actor = actor_of(t);
+    bool late = world.actors[actor].late;
     struct run r = run_hook(t, self, 0);
-    world.actors[r.actor].activations++;
+    if (late)
+        world_too_late(actor);
+    world.actors[actor].activations++;
     states_check_new(&r);
     scopes_check_new(r.actor);
     beats_clear(r.actor);
@@ -292,8 +297,9 @@ static int activate(qk_turn *t, void *self)
         run_leave(&r);
         return qk_fail(t, QK_APP(9), "actor %u does not want to", r.actor);
     }
-    *qk_local(t) = malloc(32);
-    world_activated(r.actor);
+    *qk_local(t) = world.actors[actor].local = malloc(32);
+    world.actors[actor].late = node_type(actor)->limit_ms != 0;
+    world_activated(actor);
     run_leave(&r);
     return 0;
 }

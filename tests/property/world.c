@@ -184,6 +184,14 @@ void world_activated(uint32_t actor)
     world_check(before == 0, "actor %u was activated twice", actor);
 }
 
+void world_too_late(uint32_t actor)
+{
+    struct world_actor *a = &world.actors[actor];
+    world_check(atomic_exchange(&a->active, 0) == 1, "actor %u was not active", actor);
+    a->late = false;
+    free(a->local);
+}
+
 void world_deactivated(uint32_t actor)
 {
     uint32_t before = atomic_exchange_explicit(&world.actors[actor].active, 0, memory_order_relaxed);
@@ -229,8 +237,11 @@ bool world_is_gone(uint32_t call)
 void world_finish(int left)
 {
     for (uint32_t i = 0; i < WORLD_ACTORS; i++) {
-        if (atomic_load(&world.actors[i].failed))
-            unwind(i);
+        if (!atomic_load(&world.actors[i].failed))
+            continue;
+        unwind(i);
+        if (world.actors[i].late)
+            world_too_late(i);
     }
     uint32_t n = atomic_load(&world.n_calls);
     uint32_t unanswered = 0;

@@ -80,6 +80,8 @@ struct world_actor {
     uint64_t entered;
     uint32_t open; /* the newest of its calls since it was activated; 0: none */
     uint64_t activations;
+    bool late;       /* no turn has begun since its on_activate, which may have been too late */
+    void *local;     /* what it keeps meanwhile */
     uint64_t serial; /* the last one given: of a save or a timer */
     int64_t used_ns; /* when something last kept it active */
     struct world_timer timers[WORLD_TIMERS];
@@ -171,6 +173,9 @@ void world_opened(uint32_t actor, uint32_t call);
 void world_failed(uint32_t actor);
 
 void world_activated(uint32_t actor);
+
+/* Its last on_activate came back too late to count, and so there was no on_deactivate. */
+void world_too_late(uint32_t actor);
 void world_deactivated(uint32_t actor);
 
 /* The caller has learned how its call ended. */

@@ -4,6 +4,7 @@
 
 #include <check.h>
 #include <stdlib.h>
+#include <string.h>
 #include "base/fnv.h"
 #include "rt.pb-c.h"
 
@@ -64,7 +65,7 @@ static void nothing(void *arg)
     (void)arg;
 }
 
-/* 1: waits for offloaded work; 2: and asks for its end; 3: has a child. */
+/* 1: waits for offloaded work; 2: and asks for its end; 3: has a child; 4: waits, and has another. */
 static int on_do(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
     (void)self, (void)rep;
@@ -74,6 +75,8 @@ static int on_do(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCM
     int rc = what > 0 ? qk_offload(t, nothing, NULL) : 0;
     if (what == 2)
         qk_deactivate(t);
+    if (what == 4)
+        rc = qk_spawn(t, types[OPEN].id, qk_ref("a"));
     return rc;
 }
 
@@ -182,6 +185,34 @@ START_TEST(test_idle_age_counts_from_the_end_of_the_activation)
 }
 END_TEST
 
+static bool look_for_claimed(void *arg, const struct qk_activation_info *info)
+{
+    bool *claimed = arg;
+    *claimed = *claimed || (strcmp(info->type->name, names[OPEN]) == 0 && strcmp(info->state, "queued") == 0);
+    return true;
+}
+
+/* Between the moment that it is claimed as idle and its end somebody spawns it. */
+START_TEST(test_idle_one_that_is_spawned_is_wanted)
+{
+    start(OPEN, 0, 1, 0);
+    ck_assert_int_eq(reply(1), 0);
+    start(PARENT, 4, 2, 0);
+    bool claimed = false;
+    for (int i = 0; i < 1000 && !claimed; i++) {
+        h.now_ns += 10 * 1000000;
+        qk_runtime_step(h.rt);
+        qk_runtime_visit_activations(h.rt, look_for_claimed, &claimed);
+    }
+    ck_assert(claimed);
+    release_job();
+    ck_assert_int_eq(reply(2), 0);
+    ck_assert_int_eq(remaining_at_end_ms, -1);
+    ck_assert_uint_eq(activations_after(IDLE_MS - 100), 2);
+    ck_assert_uint_eq(activations_after(3 * IDLE_MS), 0);
+}
+END_TEST
+
 START_TEST(test_idle_end_has_time_of_its_own)
 {
     start(PARENT, 1, 1, 0);
@@ -205,6 +236,7 @@ int main(void)
     tcase_add_test(t, test_idle_age_counts_from_the_end_of_a_turn);
     tcase_add_test(t, test_idle_age_counts_from_the_end_of_a_turn_that_interleaves);
     tcase_add_test(t, test_idle_age_counts_from_the_end_of_the_activation);
+    tcase_add_test(t, test_idle_one_that_is_spawned_is_wanted);
     tcase_add_test(t, test_idle_end_has_time_of_its_own);
     suite_add_tcase(s, t);
     SRunner *r = srunner_create(s);
