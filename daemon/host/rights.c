@@ -70,7 +70,8 @@ int qk_rights_limit(const struct qk_sandbox_spec *spec, bool bound_memory, struc
         rc = lower(RLIMIT_NOFILE, "open files", spec->files_max, why);
     if (rc == 0 && spec->tasks_max > 0)
         rc = lower(RLIMIT_NPROC, "threads", spec->tasks_max, why);
-    if (rc == 0 && spec->nice > 0 && setpriority(PRIO_PROCESS, 0, spec->nice) != 0)
+    /* Whoever started us may have stepped back further already. */
+    if (rc == 0 && getpriority(PRIO_PROCESS, 0) < spec->nice && setpriority(PRIO_PROCESS, 0, spec->nice) != 0)
         rc = qk_why_set(why, -errno, "the priority can't be lowered to %d: %s", spec->nice, strerror(errno));
     if (rc == 0 && bound_memory && spec->memory_max > 0)
         rc = bound_memory_to(spec->memory_max, why);
