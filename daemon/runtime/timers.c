@@ -295,8 +295,12 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
     enum qk_push pushed = qk_act_push(act, msg, QK_MAILBOX_COUNT_MAX);
     if (pushed == QK_PUSHED_SCHEDULE)
         qk_worker_schedule(w, act, false);
-    else if (pushed != QK_PUSHED)
-        qk_timers_drop(w, msg);
+    if (pushed <= QK_PUSHED_SCHEDULE)
+        return;
+    /* The activation is gone, so whoever held it has ended the timer, and looks at it no more. */
+    unsigned state = atomic_load_explicit(&tm->state, memory_order_acquire);
+    assert(state == ENDED);
+    qk_timers_drop(w, msg);
 }
 
 bool qk_timers_begin(struct qk_worker *w, struct qk_msg *msg)

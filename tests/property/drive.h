@@ -36,6 +36,9 @@ void drive_register(struct qk_runtime *rt);
 /* Checks what the tools would show. */
 void drive_visit(struct qk_runtime *rt);
 
+/* Lets memory be short, or not any more, where the plan says so. */
+void drive_squeeze(struct qk_runtime *rt, uint64_t *random);
+
 /* Without threads, when nothing can go on: no timer that is due is left. */
 void drive_check_rest(struct qk_runtime *rt);
 

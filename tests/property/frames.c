@@ -268,6 +268,20 @@ void drive_check_rest(struct qk_runtime *rt)
     qk_runtime_visit_activations(rt, visit_resting, NULL);
 }
 
+void drive_squeeze(struct qk_runtime *rt, uint64_t *random)
+{
+    uint64_t claimed;
+    if (!world.plan.tight)
+        return;
+    qk_runtime_set_memory(rt, world_below(random, 4) == 0 ? world_below(random, 3) : QK_MEMORY_PLENTY);
+    if (world_below(random, 3) != 0)
+        return;
+    atomic_store(&world.squeezed, true);
+    qk_runtime_collect(rt, world_below(random, 5), 1 + world_below(random, 8));
+    qk_runtime_collected(rt, &claimed);
+    world_check(claimed <= 8 + world.plan.workers, "%u activations were collected, of 8 at most", (unsigned)claimed);
+}
+
 void drive_visit(struct qk_runtime *rt)
 {
     struct qk_runtime_stats stats;

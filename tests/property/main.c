@@ -37,6 +37,7 @@ static struct world_plan make_plan(uint64_t seed, uint32_t workers)
     plan.slow = world_below(&random, 2) == 0;
     plan.strangers = world_below(&random, 3) == 0;
     plan.offload = world_below(&random, 4) != 0;
+    plan.tight = world_below(&random, 6) == 0;
     plan.grace_ns = world_below(&random, 2) == 0 ? 0 : world_below(&random, 30000000);
     return plan;
 }

@@ -308,7 +308,8 @@ static int activate(qk_turn *t, void *self)
 static void check_age(uint32_t actor, int64_t used_ns)
 {
     int64_t idle_ns = world.now_ns(NULL) - used_ns;
-    world_check(world.plan.workers > 0 || idle_ns > (node_type(actor)->idle_ms - 2) * INT64_C(1000000),
+    world_check(world.plan.workers > 0 || atomic_load(&world.squeezed) ||
+                    idle_ns > (node_type(actor)->idle_ms - 2) * INT64_C(1000000),
                 "actor %u was collected %lld us after it was used", actor, (long long)idle_ns / 1000);
 }
 

@@ -71,8 +71,10 @@ static void run_load(struct submitter *submitters, uint64_t *random)
             return;
         if (world_below(random, 3) == 0)
             submit(submitters, random);
-        if (world_below(random, 64) == 0)
+        if (world_below(random, 64) == 0) {
             drive_visit(rt);
+            drive_squeeze(rt, random);
+        }
         if (step()) {
             idle = 0;
             world_check(rounds < 5000000, "it goes on for ever");
@@ -102,6 +104,7 @@ static void check_collection(void)
 {
     atomic_store(&world.budget, 0); /* no hook wakes another actor any more */
     atomic_store(&world.closing, true);
+    qk_runtime_set_memory(rt, QK_MEMORY_PLENTY);
     for (int i = 0; i < 2000 && activations() != 0; i++) {
         clock_ns += 10 * NS_PER_MS;
         for (int k = 0; k < 1000 && step(); k++) {

@@ -131,11 +131,13 @@ static void on_stall(void *arg, const struct qk_stall *stall)
 static void watch_until(bool (*over)(void *arg), void *arg)
 {
     int64_t guard = now_ns(NULL) + HANG_S * 1000 * NS_PER_MS;
+    static uint64_t random;
     while (!over(arg)) {
         struct timespec pause = {.tv_nsec = NS_PER_MS / 2};
         nanosleep(&pause, NULL);
         qk_runtime_watch(rt, NS_PER_MS / 2, on_stall, NULL);
         drive_visit(rt);
+        drive_squeeze(rt, &random);
         world_check(now_ns(NULL) < guard, "it hangs: %d frames without a reply, %u messages in the runtime",
                     atomic_load(&world.in_flight), (unsigned)qk_runtime_busy(rt));
     }

@@ -40,6 +40,7 @@ struct world_plan {
     bool slow;                /* the store and the offloaded work take their time */
     bool strangers;           /* others write what is stored */
     bool offload;             /* offloaded work leaves the runtime */
+    bool tight;               /* memory is short now and then */
 };
 
 /* How a turn may overlap others of its actor. */
@@ -123,6 +124,7 @@ struct world {
     atomic_ullong events;
     atomic_bool closing; /* nothing is begun any more that goes on by itself */
     atomic_bool stopping;
+    atomic_bool squeezed;  /* activations may have been collected before their time */
     atomic_uint instances; /* of services */
     int64_t (*now_ns)(void *arg);
     uint64_t trace; /* hash of everything that happened; runs without threads only */

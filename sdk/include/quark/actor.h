@@ -272,7 +272,8 @@ static inline int qk_replay(qk_turn *t, uint64_t from, qk_event_fn fn, void *arg
 /**
  * Starts a timer of this activation: when it is due the method `m` of the activation's own type is called with a copy
  * of `request`, as a turn of its own; nobody gets its reply. The first tick comes `due_ms` from now, never early, then
- * one each `period_ms` (0: only the first). A tick waits for the turn that runs, and a timer whose tick still waits or
+ * one each `period_ms` (0: only the first). Now is when the turn last got its thread: what it has computed since then
+ * is part of the time. A tick waits for the turn that runs, and a timer whose tick still waits or
  * runs does not tick again; beats missed meanwhile are left out. However long a tick has waited, its deadline counts
  * from the beginning of its turn. Timers end with the activation.
  *
@@ -324,7 +325,8 @@ qk_log(qk_turn *t, enum qk_log_level level, const char *format, ...)
  *
  * @param m the method; static data of the caller's plugin
  * @param to the actor; its bytes may go once the function returns
- * @param timeout_ms how long to wait; 0: what is left of the turn's deadline or the method's default, the shorter
+ * @param timeout_ms how long to wait, from when the turn last got its thread; 0: what is left of the turn's deadline or
+ * the method's default, the shorter
  * @param request stays the caller's; copied
  * @param ret_reply written on success only; its strings and sub-messages lie in the turn's arena. NULL: not wanted
  * @return 0 or more as the handler returned; QK_ETIMEDOUT, QK_ENOTFOUND, QK_EOVERLOADED, QK_EUNAVAILABLE, QK_EINVALID,
