@@ -11,6 +11,7 @@
 #include "runtime/state.h"
 #include "runtime/frames.h"
 #include "runtime/supervise.h"
+#include "runtime/waits.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -261,6 +262,8 @@ static void end_pending(struct qk_worker *w, struct qk_pending *p, int status, c
     p->text = text;
     p->may_have_run = true;
     p->done = true;
+    if (p->fiber->waits_for == p)
+        qk_waits_over(p->fiber);
 }
 
 QK_INLINE int finish_call(struct qk_turn_state *t, struct qk_pending *p, ProtobufCMessage *ret_reply)
@@ -291,11 +294,12 @@ QK_INLINE void wait_for_reply(struct qk_turn_state *t, struct qk_pending *p)
     if (qk_unlikely(p->done))
         return;
     t->fiber->waits_for = p;
-    t->waits_ns = t->worker->now_ns;
+    qk_waits_begin(t);
     if (qk_unlikely(qk_cancel_watch(t)))
         end_pending(t->worker, p, QK_ECANCELLED, "the caller of this turn no longer waits");
     while (!p->done)
         qk_turn_suspend(t->fiber);
+    qk_waits_end(t);
     t->fiber->waits_for = NULL;
 }
 

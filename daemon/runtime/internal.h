@@ -180,6 +180,9 @@ struct qk_fiber {
     struct qk_state_wait *state;     /* or stored state */
     struct qk_offload_wait *offload; /* or offloaded work */
     void *low;                       /* the other end of the stack */
+    _Atomic uint64_t wait; /* number of its wait for a reply or for room; odd while it waits. Written by its worker */
+    uint64_t seen_wait;    /* the one that was written down last, and the look that saw it first */
+    uint64_t seen_first;
     bool suspended;
     bool finished; /* the turn is over */
     bool asks;     /* `state` or `offload` is to be sent once it is suspended */
@@ -241,7 +244,7 @@ void qk_call_expired(struct qk_worker *w, struct qk_deadline *deadline);
 /* Ends what a suspended fiber waits for; false when it waits for nothing, or that has just come. */
 bool qk_call_interrupt(struct qk_worker *w, struct qk_fiber *fiber, int status, const char *text);
 
-/* Whether a waiter still waits; then for which activation, unless its turns interleave. */
+/* Whether a waiter still waits; then for which activation. */
 bool qk_call_waits_for_room(struct qk_worker *w, struct qk_waiter *waiter, uint64_t *ret_hash);
 
 /* Lets go of calls that the turn began and did not await. */
@@ -290,13 +293,14 @@ void qk_cancel_abandon(struct qk_worker *w, struct qk_msg *msg);
 void qk_cancel_origin(struct qk_worker *w, const void *origin, uint64_t call_id);
 void qk_cancel_told(struct qk_worker *w, struct qk_memo *memo);
 
-/* ---- finding actors that wait for one another (deadlock.c) */
+/* ---- finding actors that wait for one another (deadlock.c, waits.c) */
 
-struct qk_edges; /* what the turns of one worker wait for */
+struct qk_waits; /* what the turns of one worker wait for */
 
 /* Looks for a cycle if it is time. */
 void qk_deadlock_look(struct qk_worker *w);
 int64_t qk_deadlock_next(const struct qk_worker *w);
+bool qk_deadlock_must_look(const struct qk_worker *w);
 void qk_deadlock_told(struct qk_worker *w, struct qk_memo *memo);
 void qk_deadlock_finish(struct qk_runtime *rt);
 
@@ -360,8 +364,9 @@ struct qk_worker {
     struct qk_fiber *suspended; /* all of them, newest first */
     struct qk_fiber *running;   /* NULL on the worker's own stack */
     int64_t look_ns;            /* when to look for deadlocks next */
+    int64_t look_pause_ns;      /* how long it pauses between looks */
     uint32_t vain;              /* times that it waited awake for a store and went to sleep after all */
-    struct qk_edges *edges;     /* under the runtime's edges_lock */
+    struct qk_waits *waits;     /* as it wrote them down last; written under the runtime's edges_lock */
     struct qk_act *next;        /* the activation that a call has just woken: runs first */
     struct qk_act *pinned_head; /* runnable activations that may not be stolen */
     struct qk_act *pinned_tail;
@@ -471,6 +476,7 @@ struct qk_runtime {
     struct qk_watched *watched;
     _Atomic uint64_t long_turns;
     pthread_mutex_t edges_lock;
+    uint64_t looks; /* for deadlocks, of all workers; under the edges_lock */
     _Atomic uint64_t deadlocks;
     struct qk_spin super_lock; /* parents, children and watchers */
     uint64_t super_serial;     /* the last one given; under the super_lock */
@@ -512,6 +518,9 @@ void qk_worker_take_memos(struct qk_worker *w);
 
 /* Takes what others have left for this worker, memos too. */
 void qk_worker_gather(struct qk_worker *w);
+
+/* Takes the replies that have come. */
+void qk_worker_take_replies(struct qk_worker *w);
 
 /* Sees to it that a worker looks at what was left for it. */
 void qk_worker_kick(struct qk_worker *from, struct qk_worker *w);

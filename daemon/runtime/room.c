@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fibers that wait until there is room in a full mailbox: in order, each until its deadline. */
-#include "runtime/internal.h"
+#include "runtime/waits.h"
 
 static struct qk_spin *stripe_of(struct qk_runtime *rt, const struct qk_act *act)
 {
@@ -52,7 +52,7 @@ bool qk_call_waits_for_room(struct qk_worker *w, struct qk_waiter *waiter, uint6
 {
     struct qk_spin *lock = stripe_of(w->rt, waiter->act);
     qk_spin_lock(lock);
-    bool waits = waiter->linked && !waiter->act->type->interleaves;
+    bool waits = waiter->linked;
     if (waits)
         *ret_hash = waiter->act->hash;
     qk_spin_unlock(lock);
@@ -77,6 +77,7 @@ bool qk_room_end_wait(struct qk_worker *w, struct qk_waiter *waiter, int status)
     if (!withdraw(w->rt, waiter, waiter->act))
         return false;
     waiter->status = status;
+    qk_waits_over(waiter->fiber);
     qk_worker_ready(w, waiter->fiber);
     return true;
 }
@@ -100,10 +101,11 @@ int qk_room_wait(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_n
     qk_spin_unlock(lock);
     qk_wheel_start(&w->wheel, &waiter.deadline.timer, deadline_ns / QK_TICK_NS + 1);
     t->fiber->waiter = &waiter;
-    t->waits_ns = t->worker->now_ns;
+    qk_waits_begin(t);
     if (qk_unlikely(qk_cancel_watch(t)))
         qk_room_end_wait(t->worker, &waiter, QK_ECANCELLED);
     qk_turn_suspend(t->fiber);
+    qk_waits_end(t);
     t->fiber->waiter = NULL;
     qk_wheel_cancel(&t->worker->wheel, &waiter.deadline.timer);
     if (waiter.status < 0)

@@ -161,7 +161,7 @@ void qk_worker_take_memos(struct qk_worker *w)
     }
 }
 
-static void take_replies(struct qk_worker *w)
+void qk_worker_take_replies(struct qk_worker *w)
 {
     if (atomic_load_explicit(&w->replies, memory_order_relaxed) == NULL)
         return;
@@ -201,7 +201,7 @@ static void take_woken(struct qk_worker *w)
 
 void qk_worker_gather(struct qk_worker *w)
 {
-    take_replies(w);
+    qk_worker_take_replies(w);
     take_woken(w);
     qk_queue_take_pinned(w);
     qk_worker_take_memos(w);
@@ -324,7 +324,7 @@ bool qk_worker_round(struct qk_worker *w)
     qk_frames_deliver(w);
     qk_pool_flush(w);
     qk_act_reclaim(w);
-    if (qk_unlikely(w->suspended != NULL) && w->now_ns >= w->look_ns)
+    if (qk_unlikely(qk_deadlock_must_look(w)) && w->now_ns >= w->look_ns)
         qk_deadlock_look(w);
     bool swept = qk_idle_sweep(w, runs == 0);
     if (qk_unlikely(qk_runtime_phase(w->rt) >= QK_RUNTIME_STOPPING))
@@ -441,7 +441,7 @@ static int64_t sleep_bound(struct qk_worker *w)
         next = tick * QK_TICK_NS;
     if (w->retired != NULL && w->now_ns + 10 * QK_TICK_NS < next)
         next = w->now_ns + 10 * QK_TICK_NS;
-    if (w->suspended != NULL && qk_deadlock_next(w) < next)
+    if (qk_deadlock_must_look(w) && qk_deadlock_next(w) < next)
         next = qk_deadlock_next(w);
     for (uint32_t i = 0; i < w->rt->n_workers; i++) {
         if (qk_queue_depth(w->rt->workers[i]) > 0 && w->now_ns + QK_STEAL_ONE_NS < next)
