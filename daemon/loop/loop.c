@@ -232,6 +232,8 @@ static short to_libevent(unsigned events)
         what |= EV_READ;
     if ((events & QK_WATCH_WRITE) != 0)
         what |= EV_WRITE;
+    if ((events & QK_WATCH_EDGE) != 0)
+        what |= EV_ET;
     return what;
 }
 

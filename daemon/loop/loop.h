@@ -47,9 +47,10 @@ void qk_loop_unpost(struct qk_loop *loop, struct qk_task *task);
 enum qk_watch_events {
     QK_WATCH_READ = 1u << 0,
     QK_WATCH_WRITE = 1u << 1,
+    QK_WATCH_EDGE = 1u << 2, /* with one of those: only when it becomes so anew, for what is never read or written */
 };
 
-/* Calls on_ready while `fd` is ready for one of `events`, level-triggered, until the watch is destroyed. The descriptor
+/* Calls on_ready while `fd` is ready for one of `events`, until the watch is destroyed. The descriptor
  * stays the caller's. 0, -ENOMEM, -EPERM for a descriptor that can't be watched. */
 int qk_watch_create(struct qk_loop *loop, int fd, unsigned events, void (*on_ready)(void *arg, unsigned events),
                     void *arg, struct qk_watch **ret_watch);

@@ -71,6 +71,9 @@ void qk_config_show(FILE *to, const struct qk_config *config);
 
 /* The names of log levels, ending with NULL, and the level of each. */
 extern const char *const qk_level_names[];
+
+/* Of isolation, by their numbers: where plugins run. */
+extern const char *const qk_isolation_names[];
 int qk_level_value(const char *name); /* -1: no such level */
 
 #endif

@@ -146,8 +146,9 @@ static int check_path(const struct qk_key *key, const char *text, struct qk_obje
 
 static int check_name(const struct qk_key *key, const char *text, struct qk_objection *why)
 {
-    if (strlen(text) > (size_t)key->most)
-        return refuse(why, "QK0212", "`%s` may have %" PRId64 " bytes at most", key->dotted, key->most);
+    int64_t most = key->type == QK_KEY_NAME ? key->most : 255;
+    if (strlen(text) > (size_t)most)
+        return refuse(why, "QK0212", "`%s` may have %" PRId64 " bytes at most", key->dotted, most);
     for (const char *at = text; *at != '\0'; at++) {
         if (isalnum((unsigned char)*at) || *at == '.' || *at == '-' || *at == '_')
             continue;
@@ -183,6 +184,21 @@ static int convert_level(const char *text, struct qk_value *ret_value, struct qk
     return 0;
 }
 
+static int convert_isolation(const char *text, struct qk_value *ret_value, struct qk_objection *why)
+{
+    for (int i = 0; qk_isolation_names[i] != NULL; i++) {
+        if (strcmp(text, qk_isolation_names[i]) == 0) {
+            ret_value->number = i;
+            return 0;
+        }
+    }
+    const char *near = qk_suggest(text, qk_isolation_names);
+    if (near != NULL)
+        LABEL(why, "did you mean `%s`?", near);
+    HELP(why, "`process`, or `none` for the daemon's own");
+    return refuse(why, "QK0213", "there is no isolation `%.60s`", text);
+}
+
 int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value *ret_value,
                     struct qk_objection *ret_why)
 {
@@ -195,6 +211,8 @@ int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value 
         return convert_mode(key, text, ret_value, ret_why);
     case QK_KEY_LEVEL:
         return convert_level(text, ret_value, ret_why);
+    case QK_KEY_ISOLATION:
+        return convert_isolation(text, ret_value, ret_why);
     case QK_KEY_NAME:
         rc = check_name(key, text, ret_why);
         break;
@@ -216,5 +234,7 @@ int qk_convert_element(const struct qk_key *key, const char *text, struct qk_obj
         return check_path(key, text, ret_why);
     if (*text == '\0')
         return refuse(ret_why, "QK0213", "`%s` has an empty name", key->dotted);
+    if (key->type == QK_KEY_NAMES)
+        return check_name(key, text, ret_why);
     return 0;
 }

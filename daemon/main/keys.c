@@ -50,6 +50,10 @@ const char *qk_key_type_name(enum qk_key_type type)
         return "mode";
     case QK_KEY_LEVEL:
         return "level";
+    case QK_KEY_NAMES:
+        return "list of names";
+    case QK_KEY_ISOLATION:
+        return "kind of isolation";
     }
     return "text";
 }

@@ -22,17 +22,19 @@
 #define QK_DEFAULT_PLUGIN_DIRS "[ \"" QK_CONFIG_DIR "/plugins.d\", \"" QK_PLUGIN_DIR "\" ]"
 
 enum qk_key_type {
-    QK_KEY_NAME,     /* letters, digits, dot, dash, underscore */
-    QK_KEY_PATH,     /* absolute */
-    QK_KEY_PATHS,    /* a list of them */
-    QK_KEY_USERS,    /* a list of names or numbers */
-    QK_KEY_GROUPS,   /* likewise */
-    QK_KEY_INTEGER,  /* whole number */
-    QK_KEY_BOOLEAN,  /* true or false */
-    QK_KEY_DURATION, /* "10s" */
-    QK_KEY_SIZE,     /* "64KiB" */
-    QK_KEY_MODE,     /* "0660" */
-    QK_KEY_LEVEL,    /* of the log */
+    QK_KEY_NAME,      /* letters, digits, dot, dash, underscore */
+    QK_KEY_PATH,      /* absolute */
+    QK_KEY_PATHS,     /* a list of them */
+    QK_KEY_USERS,     /* a list of names or numbers */
+    QK_KEY_GROUPS,    /* likewise */
+    QK_KEY_INTEGER,   /* whole number */
+    QK_KEY_BOOLEAN,   /* true or false */
+    QK_KEY_DURATION,  /* "10s" */
+    QK_KEY_SIZE,      /* "64KiB" */
+    QK_KEY_MODE,      /* "0660" */
+    QK_KEY_LEVEL,     /* of the log */
+    QK_KEY_NAMES,     /* a list of names as QK_KEY_NAME */
+    QK_KEY_ISOLATION, /* "process" or "none" */
 };
 
 enum qk_key_id {

@@ -4,6 +4,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -112,6 +114,23 @@ static int list_files(struct qk_settings *s)
     return s->files != NULL ? 0 : -ENOMEM;
 }
 
+/* quark-host as it is installed, or as it lies beside a daemon that was built and not installed. */
+static const char *choose_host_program(char *path, size_t size)
+{
+    static const char *const beside[] = {"/quark-host", "/../host/quark-host"};
+    char self[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    for (size_t i = 0; n > 0 && i < sizeof(beside) / sizeof(beside[0]); i++) {
+        self[n] = '\0';
+        char *slash = strrchr(self, '/');
+        if (slash == NULL || (size_t)snprintf(path, size, "%.*s%s", (int)(slash - self), self, beside[i]) >= size)
+            continue;
+        if (access(path, X_OK) == 0)
+            return path;
+    }
+    return QK_HOST_PROGRAM;
+}
+
 /* The bounds of the table keep every number within its type here. */
 static void fill_in(struct qk_settings *s)
 {
@@ -129,6 +148,12 @@ static void fill_in(struct qk_settings *s)
     s->silo.allow_gids = s->accounts.gids;
     s->silo.n_allow_gids = s->accounts.n_gids;
     s->silo.plugin_dirs = (const char *const *)c->values[QK_KEY_PLUGINS_DIRECTORIES].list;
+    s->silo.host_program = choose_host_program(s->host_program, sizeof(s->host_program));
+    s->silo.isolate = c->values[QK_KEY_PLUGINS_ISOLATION].number != 0;
+    s->silo.isolated = (const char *const *)c->values[QK_KEY_PLUGINS_ISOLATED].list;
+    s->silo.not_isolated = (const char *const *)c->values[QK_KEY_PLUGINS_NOT_ISOLATED].list;
+    s->silo.best_effort = c->values[QK_KEY_PLUGINS_BEST_EFFORT].number != 0;
+    s->silo.stuck_ms = milliseconds(c, QK_KEY_PLUGINS_STUCK);
     s->silo.workers = (uint32_t)c->values[QK_KEY_RUNTIME_WORKERS].number;
     s->silo.pin_workers = c->values[QK_KEY_RUNTIME_PIN_WORKERS].number != 0;
     s->silo.default_timeout_ms = milliseconds(c, QK_KEY_RUNTIME_TIMEOUT);

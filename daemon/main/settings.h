@@ -14,6 +14,7 @@ struct qk_settings {
     struct qk_accounts accounts;
     const char **files; /* that were read; ends with NULL */
     char name[65];
+    char host_program[4096];
     struct qk_silo_config silo; /* points into what is above */
 };
 

@@ -10,6 +10,8 @@
 
 const char *const qk_level_names[] = {"error", "warning", "notice", "info", "debug", NULL};
 
+const char *const qk_isolation_names[] = {"none", "process", NULL};
+
 static const int levels[] = {QK_LOG_ERROR, QK_LOG_WARNING, QK_LOG_NOTICE, QK_LOG_INFO, QK_LOG_DEBUG};
 
 int qk_level_value(const char *name)
@@ -96,6 +98,7 @@ void qk_value_write(FILE *to, enum qk_key_type type, const struct qk_value *valu
     case QK_KEY_PATHS:
     case QK_KEY_USERS:
     case QK_KEY_GROUPS:
+    case QK_KEY_NAMES:
         write_list(to, value);
         break;
     case QK_KEY_INTEGER:
@@ -117,6 +120,9 @@ void qk_value_write(FILE *to, enum qk_key_type type, const struct qk_value *valu
         break;
     case QK_KEY_LEVEL:
         write_text(to, level_name(value->number));
+        break;
+    case QK_KEY_ISOLATION:
+        write_text(to, qk_isolation_names[value->number]);
         break;
     }
 }

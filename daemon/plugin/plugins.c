@@ -35,6 +35,7 @@ int qk_plugins_create(const struct qk_plugins_config *config, struct qk_plugins 
     set->admit = config->admit;
     set->withdraw = config->withdraw;
     set->admit_arg = config->admit_arg;
+    set->hosts = *config;
     set->user = geteuid();
     int rc = copy_dirs(set, config->dirs);
     if (rc == 0) {
@@ -57,6 +58,8 @@ int qk_plugins_create(const struct qk_plugins_config *config, struct qk_plugins 
 static void destroy_entry(struct qk_plugin_entry *entry)
 {
     qk_unload(&entry->loaded);
+    if (entry->kept >= 0)
+        close(entry->kept);
     free(entry->path);
     free(entry->reason);
     free(entry);
@@ -129,7 +132,7 @@ struct qk_plugin_entry *qk_plugins_add_entry(struct qk_plugins *set, const char 
     entry->path = copy;
     entry->state = QK_PLUGIN_REFUSED;
     entry->code = "";
-    entry->loaded.copy = -1;
+    entry->loaded.copy = entry->kept = -1;
     size_t at = place_of(set, path);
     memmove(&set->entries[at + 1], &set->entries[at], (set->n_entries - at) * sizeof(*set->entries));
     set->entries[at] = entry;
@@ -168,7 +171,8 @@ void qk_plugins_visit(const struct qk_plugins *set, void (*visit)(void *arg, con
             .code = e->code,
             .reason = e->reason != NULL ? e->reason : "",
             .loaded_ms = e->loaded_ms,
-            .plugin = e->loaded.plugin,
+            .plugin = qk_plugins_descriptor(e),
+            .host = e->host,
         };
         visit(arg, &info);
     }
@@ -177,7 +181,7 @@ void qk_plugins_visit(const struct qk_plugins *set, void (*visit)(void *arg, con
 const struct qk_plugin *qk_plugins_find_type(const struct qk_plugins *set, const char *type)
 {
     for (size_t i = 0; i < set->n_loaded; i++) {
-        const struct qk_plugin *plugin = set->in_order[i]->loaded.plugin;
+        const struct qk_plugin *plugin = qk_plugins_descriptor(set->in_order[i]);
         for (uint64_t k = 0; k < plugin->n_types; k++) {
             if (strcmp(plugin->types[k]->name, type) == 0)
                 return plugin;

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <quark/abi.h>
+#include "plugin/note.h"
+#include "plugin/refusal.h"
 #include "runtime/runtime.h"
 
 struct qk_plugins;
@@ -27,6 +29,15 @@ struct qk_plugins_config {
     int (*admit)(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size);
     void (*withdraw)(void *arg);
     void *admit_arg;
+    /* Of plugins that run in processes of their own; `isolates` NULL: none does. Whether the plugin of this name does;
+     * has its process load the copy, which it takes over in every case: 0 with what it says it has, or QK_EINVALID with
+     * the reason; has its actors be called from now on, or ends it before that. */
+    bool (*isolates)(void *arg, const char *name);
+    int (*host)(void *arg, int copy, size_t size, const char *file, const struct qk_note_info *note, void **ret_host,
+                const struct qk_plugin **ret_plugin, struct qk_refusal *refusal);
+    void (*open)(void *arg, void *host);
+    void (*drop)(void *arg, void *host);
+    void *host_arg;
 };
 
 enum qk_plugin_state {
@@ -45,6 +56,7 @@ struct qk_plugin_info {
     const char *reason;             /* why it was refused, one line; "" when loaded */
     int64_t loaded_ms;              /* wall-clock */
     const struct qk_plugin *plugin; /* the descriptor in force; NULL when refused */
+    void *host;                     /* of one in a process of its own; NULL */
 };
 
 /* A set without plugins that watches its directories. The strings of the configuration are copied. 0 or -errno. */

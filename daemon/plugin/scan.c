@@ -66,13 +66,14 @@ static void set_reason(struct qk_plugin_entry *entry, const struct qk_refusal *w
 
 static void log_loaded(const struct qk_plugin_entry *entry)
 {
-    const struct qk_plugin *plugin = entry->loaded.plugin;
+    const struct qk_plugin *plugin = qk_plugins_descriptor(entry);
     char types[QK_LOG_TEXT_MAX / 2] = "", text[QK_LOG_TEXT_MAX];
     size_t at = 0;
     for (uint64_t i = 0; i < plugin->n_types && at < sizeof(types); i++)
         at += (size_t)snprintf(types + at, sizeof(types) - at, "%s%s", i > 0 ? ", " : "", plugin->types[i]->name);
-    snprintf(text, sizeof(text), "plugin loaded: %s %s from %s, actor types: %s", plugin->name, plugin->version,
-             entry->path, plugin->n_types > 0 ? types : "none");
+    snprintf(text, sizeof(text), "plugin loaded%s: %s %s from %s, actor types: %s",
+             entry->host != NULL ? " into a process of its own" : "", plugin->name, plugin->version, entry->path,
+             plugin->n_types > 0 ? types : "none");
     log_entry(entry, QK_LOG_INFO, text);
 }
 
@@ -80,7 +81,7 @@ static int check_name_free(const struct qk_plugins *set, const char *name, struc
 {
     for (size_t i = 0; i < set->n_loaded; i++) {
         const struct qk_plugin_entry *other = set->in_order[i];
-        if (strcmp(other->loaded.plugin->name, name) == 0)
+        if (strcmp(qk_plugins_descriptor(other)->name, name) == 0)
             return qk_refuse(refusal, QK_PLUGIN_NAME_TAKEN, "the plugin %s is already loaded, from %s", name,
                              other->path);
     }
@@ -113,6 +114,34 @@ static int enrol(const struct qk_plugins *set, const struct qk_loaded *loaded, s
     return rc;
 }
 
+/* Has the plugin loaded by a process of its own. Takes the copy over. */
+static int load_apart(struct qk_plugins *set, struct qk_plugin_entry *entry, int copy, size_t size,
+                      struct qk_refusal *refusal)
+{
+    const struct qk_plugins_config *hosts = &set->hosts;
+    char text[QK_REFUSAL_TEXT_MAX] = "";
+    const char *code = QK_PLUGIN_DAMAGED;
+    const struct qk_plugin *plugin;
+    void *host;
+    int kept = fcntl(copy, F_DUPFD_CLOEXEC, 3); /* to compare with */
+    int rc = hosts->host(hosts->host_arg, copy, size, entry->path, &entry->note, &host, &plugin, refusal);
+    if (rc == 0 && set->admit != NULL && set->admit(set->admit_arg, plugin, &code, text, sizeof(text)) < 0) {
+        hosts->drop(hosts->host_arg, host);
+        rc = qk_refuse(refusal, code, "%s", text);
+    }
+    if (rc < 0) {
+        if (kept >= 0)
+            close(kept);
+        return rc;
+    }
+    entry->host = host;
+    entry->hosted = plugin;
+    entry->kept = kept;
+    entry->kept_size = size;
+    hosts->open(hosts->host_arg, host);
+    return 0;
+}
+
 static int load_file(struct qk_plugins *set, const struct scanned_dir *dir, const char *name,
                      struct qk_plugin_entry *entry, struct qk_refusal *refusal)
 {
@@ -132,6 +161,8 @@ static int load_file(struct qk_plugins *set, const struct scanned_dir *dir, cons
         close(copy);
         return rc;
     }
+    if (set->hosts.isolates != NULL && set->hosts.isolates(set->hosts.host_arg, entry->note.name))
+        return load_apart(set, entry, copy, size, refusal);
     rc = qk_load(copy, size, entry->path, &entry->note, &entry->loaded, refusal);
     if (rc < 0)
         return rc;
@@ -188,7 +219,9 @@ static void compare_with_loaded(const struct qk_plugins *set, const struct scann
     size_t size;
     struct qk_refusal refusal = dir->refusal;
     if (refusal.code == NULL && qk_file_copy(dir->fd, name, entry->path, set->user, &copy, &size, &refusal) == 0) {
-        bool same = has_same_bytes(copy, size, entry->loaded.copy, entry->loaded.size, &refusal);
+        bool apart = entry->host != NULL;
+        bool same = has_same_bytes(copy, size, apart ? entry->kept : entry->loaded.copy,
+                                   apart ? entry->kept_size : entry->loaded.size, &refusal);
         close(copy);
         if (same) {
             set_reason(entry, NULL);

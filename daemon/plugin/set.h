@@ -18,6 +18,10 @@ struct qk_plugin_entry {
     char *reason; /* NULL: none */
     int64_t loaded_ms;
     struct qk_loaded loaded;
+    void *host;                     /* of a plugin in a process of its own, */
+    const struct qk_plugin *hosted; /* which says that it has this; NULL */
+    int kept;                       /* its file's bytes; -1: none */
+    size_t kept_size;
     struct qk_file_stamp stamp;     /* as it was when it was last looked at */
     struct qk_file_stamp dir_stamp; /* likewise of its directory: only owner and mode count */
     bool seen;                      /* by the scan that runs */
@@ -30,8 +34,9 @@ struct qk_plugins {
     int (*admit)(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size);
     void (*withdraw)(void *arg);
     void *admit_arg;
-    struct qk_dirwatch *watch; /* NULL: changes can't be watched */
-    uid_t user;                /* whose files are trusted besides root's */
+    struct qk_plugins_config hosts; /* its last members only */
+    struct qk_dirwatch *watch;      /* NULL: changes can't be watched */
+    uid_t user;                     /* whose files are trusted besides root's */
     unsigned n_dirs;
     char **dirs;
     struct qk_plugin_entry **entries; /* ordered by path */
@@ -42,6 +47,12 @@ struct qk_plugins {
     bool told_unwatched; /* each complaint once, not at every scan */
     bool told_too_many;
 };
+
+/* What a plugin that is loaded has, wherever it runs; NULL. */
+static inline const struct qk_plugin *qk_plugins_descriptor(const struct qk_plugin_entry *entry)
+{
+    return entry->hosted != NULL ? entry->hosted : entry->loaded.plugin;
+}
 
 /* The entry of that path; NULL when there is none. */
 struct qk_plugin_entry *qk_plugins_find_entry(const struct qk_plugins *set, const char *path);

@@ -155,6 +155,9 @@ struct qk_turn_here {
 };
 bool qk_runtime_turn_here(const void *address, struct qk_turn_here *ret_here);
 
+/* Where the calling thread's turn is written down; NULL outside of turns, or where nobody wants that. Likewise. */
+struct qk_port_note *qk_runtime_note_here(void);
+
 /* How much memory there is, as the owner finds it. */
 enum qk_memory_level {
     QK_MEMORY_PLENTY = 0,

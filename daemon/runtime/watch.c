@@ -113,3 +113,9 @@ bool qk_runtime_turn_here(const void *address, struct qk_turn_here *ret_here)
     ret_here->stack_used_up = (uintptr_t)address >= low && (uintptr_t)address < low + page;
     return true;
 }
+
+struct qk_port_note *qk_runtime_note_here(void)
+{
+    struct qk_worker *w = qk_worker_current();
+    return w != NULL && w->running != NULL ? w->note : NULL;
+}

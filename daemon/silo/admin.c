@@ -76,8 +76,8 @@ static void begin_deactivate(struct qk_silo *silo, struct qk_port_frame *request
     frame->type_id = qk_fnv64(what->type);
     frame->key_len = (uint32_t)key_len;
     memcpy(frame->bytes, what->key, key_len);
-    atomic_fetch_add(&silo->deactivating, 1);
-    qk_runtime_submit(silo->rt, frame);
+    atomic_fetch_add(&silo->own_questions, 1);
+    qk_silo_route(silo, frame);
 }
 
 static void end_deactivate(struct qk_silo *silo, struct qk_port_frame *frame)
@@ -92,7 +92,7 @@ static void end_deactivate(struct qk_silo *silo, struct qk_port_frame *frame)
     else
         memcpy(text, qk_port_frame_text(frame), frame->text_len < sizeof(text) ? frame->text_len : sizeof(text) - 1);
     qk_port_frame_destroy(frame);
-    atomic_fetch_sub(&silo->deactivating, 1);
+    atomic_fetch_sub(&silo->own_questions, 1);
     qk_silo_end_admin(silo, request, status, text, reply, size);
     free(reply);
 }
@@ -107,7 +107,10 @@ struct qk_port_frame *qk_silo_take_own(struct qk_silo *silo, struct qk_port_fram
             continue;
         }
         *at = frame->next;
-        end_deactivate(silo, frame);
+        if (((uintptr_t)frame->origin & QK_SILO_GATHERING) == QK_SILO_GATHERING)
+            qk_silo_gathered((struct qk_gathering *)((uintptr_t)frame->origin & ~QK_SILO_GATHERING), frame);
+        else
+            end_deactivate(silo, frame);
     }
     return chain;
 }
@@ -173,6 +176,9 @@ static void serve_by_silo(struct qk_silo *silo, struct qk_port_frame *frame, con
     size_t size = 0;
     const char *text = "";
     int rc = qk_silo_answer(silo, request, &reply, &size, &text);
+    if (rc >= 0 && request->body_case == QUARK__ADMIN__ADMIN_REQUEST__BODY_ACTORS && qk_hosts_count(silo->hosts) != 0 &&
+        qk_silo_gather(silo, frame, request->actors, reply, size))
+        return;
     qk_silo_end_admin(silo, frame, rc, text, reply, size);
     free(reply);
 }

@@ -134,6 +134,7 @@ static Quark__Admin__StatusReply *build_status(struct build *b)
     struct qk_crew_stats crew;
     qk_silo_get_status(silo, &status);
     qk_runtime_stats(silo->rt, &rt);
+    qk_hosts_add_stats(silo->hosts, &rt);
     qk_gateway_get_stats(silo->gw, &gw);
     r->silo = copy_string(b, silo->name);
     r->version = copy_string(b, silo->version);
@@ -255,18 +256,25 @@ static void visit_type(void *arg, const struct qk_type_stats *stats)
         add(walk->b, &walk->list, build_type(walk->b, stats));
 }
 
+/* Those of the silo's own runtime, then those of plugins' processes. */
+static void visit_types(struct qk_silo *silo, void (*visit)(void *arg, const struct qk_type_stats *stats), void *arg)
+{
+    qk_runtime_visit_types(silo->rt, visit, arg);
+    qk_hosts_visit_types(silo->hosts, visit, arg);
+}
+
 bool qk_silo_has_type(struct qk_silo *silo, const char *name)
 {
     struct type_walk walk = {.name = name};
     if (*name != 0)
-        qk_runtime_visit_types(silo->rt, visit_type, &walk);
+        visit_types(silo, visit_type, &walk);
     return walk.found;
 }
 
 static int answer_types(struct build *b, const char *name, Quark__Admin__TypesReply *r, const char **ret_text)
 {
     struct type_walk walk = {.b = b, .name = name};
-    qk_runtime_visit_types(b->silo->rt, visit_type, &walk);
+    visit_types(b->silo, visit_type, &walk);
     if (*name != 0 && !walk.found) {
         *ret_text = "no plugin that is loaded has this actor type";
         return QK_ENOTFOUND;
@@ -280,7 +288,7 @@ static int answer_schema(struct build *b, const char *name, Quark__Admin__Schema
 {
     struct type_walk walk = {.b = b, .name = name};
     if (*name != 0)
-        qk_runtime_visit_types(b->silo->rt, visit_type, &walk);
+        visit_types(b->silo, visit_type, &walk);
     if (!walk.found || walk.list.n == 0) {
         *ret_text = "no plugin that is loaded has this actor type";
         return walk.found ? QK_ENOMEMORY : QK_ENOTFOUND;
@@ -343,7 +351,7 @@ static int answer_actors(struct build *b, const Quark__Admin__ActorsRequest *req
     if (walk.limit > ACTORS_MAX)
         walk.limit = ACTORS_MAX;
     if (*request->type != 0) {
-        qk_runtime_visit_types(b->silo->rt, visit_type, &types);
+        visit_types(b->silo, visit_type, &types);
         if (!types.found) {
             *ret_text = "no plugin that is loaded has this actor type";
             return QK_ENOTFOUND;
@@ -354,7 +362,8 @@ static int answer_actors(struct build *b, const Quark__Admin__ActorsRequest *req
     r->actors = (Quark__Admin__Actor **)walk.list.items;
     r->n_actors = walk.list.n;
     r->total = walk.total;
-    if (!walk.count) {
+    bool here = *request->type == 0 || qk_hosts_find_type(b->silo->hosts, types.stats.type->id) == NULL;
+    if (!walk.count && here) {
         struct qk_runtime_stats stats;
         qk_runtime_stats(b->silo->rt, &stats);
         uint64_t all = *request->type != 0 ? types.stats.activations : stats.activations;
@@ -424,6 +433,15 @@ static void visit_plugin(void *arg, const struct qk_plugin_info *info)
     r->abi = copy_string(b, info->abi);
     r->loaded_ms = info->loaded_ms > 0 ? (uint64_t)info->loaded_ms : 0;
     r->code = copy_string(b, info->code);
+    if (info->host != NULL) {
+        struct qk_hosted_info host;
+        qk_hosted_get_info(info->host, &host);
+        r->pid = (uint32_t)host.pid;
+        r->restarts = host.restarts;
+        r->quarantined = host.quarantined;
+        r->process = copy_string(b, host.state);
+    }
+    r->isolation = copy_string(b, info->state != QK_PLUGIN_LOADED ? "" : info->host != NULL ? "process" : "none");
     struct list types = {0};
     for (uint64_t i = 0; info->plugin != NULL && i < info->plugin->n_types; i++)
         add(b, &types, copy_string(b, info->plugin->types[i]->name));
@@ -474,7 +492,7 @@ static void answer_top(struct build *b, Quark__Admin__TopReply *r)
     struct qk_silo *silo = b->silo;
     struct top_walk walk = {.b = b};
     struct qk_runtime_stats stats;
-    qk_runtime_visit_types(silo->rt, visit_top_type, &walk);
+    visit_types(silo, visit_top_type, &walk);
     qk_runtime_stats(silo->rt, &stats);
     if (stats.activations <= QUEUES_MAX)
         qk_runtime_visit_activations(silo->rt, visit_queue, &walk);

@@ -25,4 +25,17 @@ void qk_silo_begin_events(struct qk_silo *silo, struct qk_port_frame *request, c
 /* Whether an actor type of that name is registered. */
 bool qk_silo_has_type(struct qk_silo *silo, const char *name);
 
+/* ---- gather.c */
+
+#define QK_SILO_GATHERING ((uintptr_t)3) /* in the origin of what is asked for it */
+
+/* Asks the processes of plugins for their actors too, and answers the request when all have; `own`, made with malloc,
+ * is the reply without theirs. False without memory, and nothing has happened. */
+bool qk_silo_gather(struct qk_silo *silo, struct qk_port_frame *request, const Quark__Admin__ActorsRequest *what,
+                    uint8_t *own, size_t own_size);
+
+/* One of them has answered; takes the frame. Any thread. */
+struct qk_gathering;
+void qk_silo_gathered(struct qk_gathering *gathering, struct qk_port_frame *part);
+
 #endif

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include "base/limits.h"
 #include "gateway/gateway.h"
+#include "hosts/hosts.h"
 #include "loop/loop.h"
 #include "loop/thread.h"
 #include "plugin/plugins.h"
@@ -24,6 +25,7 @@ enum qk_silo_state {
     QK_SILO_STARTING = 0,
     QK_SILO_RUNNING,
     QK_SILO_DRAINING, /* no new calls; what runs may end */
+    QK_SILO_PARTING,  /* processes of plugins deactivate what they have, and end */
     QK_SILO_STOPPING, /* the runtime refuses and deactivates */
     QK_SILO_FLUSHING, /* the workers have ended; last replies go out */
     QK_SILO_STOPPED,
@@ -60,6 +62,10 @@ struct qk_silo {
     struct qk_gateway *gw;
     struct qk_plugins *plugins;
     struct qk_stores *stores;
+    struct qk_hosts *hosts;
+    bool isolate;
+    char **isolated;
+    char **not_isolated;
     struct qk_watch *plugins_watch;
     struct qk_silo_worker *workers;
     uint32_t n_workers;
@@ -85,7 +91,7 @@ struct qk_silo {
     uint32_t admin_waiting;
     bool admin_called;
     struct qk_task admin_task;
-    atomic_uint deactivating; /* requests that the runtime works on */
+    atomic_uint own_questions; /* frames of its own that are not answered */
 };
 
 /* ---- workers.c */
@@ -99,6 +105,14 @@ uint32_t qk_silo_count_cpus(void);
 void qk_silo_watch(void *arg);
 /* "type/key" of the long turn that holds a worker now; "" when none does. */
 const char *qk_silo_stalled(struct qk_silo *silo, uint32_t index);
+
+/* ---- route.c */
+
+/* Hands on frames from wherever they come; a struct qk_silo. Any thread. */
+void qk_silo_route(void *arg, struct qk_port_frame *chain);
+
+/* The same for what the silo's own runtime says. */
+void qk_silo_on_deliver(void *arg, struct qk_port_frame *chain);
 
 /* ---- stop.c */
 

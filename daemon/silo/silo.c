@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include "base/log.h"
 #include "loop/clock.h"
+#include "silo/answers.h"
 #include "silo/internal.h"
 
 #define NS_PER_MS 1000000
@@ -36,14 +37,23 @@ void qk_silo_config_init(struct qk_silo_config *config)
         .offload_threads = 16,
         .offload_queue = 1024,
         .memory_store_bytes = 64u << 20,
+        .host_program = "quark-host",
+        .stuck_ms = 10000,
     };
 }
 
 /* ---- what the parts call */
 
+/* Sockets and the rings of plugins' processes. The bells of those ring only while nobody looks. */
 static int on_poll(void *arg, int64_t timeout_ns)
 {
-    return qk_loop_poll(((struct qk_silo *)arg)->loop, timeout_ns);
+    struct qk_silo *silo = arg;
+    int n = qk_hosts_poll(silo->hosts);
+    if (n > 0 || timeout_ns == 0)
+        return n + qk_loop_poll(silo->loop, 0);
+    n = qk_loop_poll(silo->loop, qk_hosts_doze(silo->hosts) ? timeout_ns : 0);
+    qk_hosts_rouse(silo->hosts);
+    return n + qk_hosts_poll(silo->hosts);
 }
 
 static void on_wake(void *arg)
@@ -51,38 +61,21 @@ static void on_wake(void *arg)
     qk_loop_wake(((struct qk_silo *)arg)->loop);
 }
 
-static void on_deliver(void *arg, struct qk_port_frame *chain)
-{
-    struct qk_silo *silo = arg;
-    chain = qk_stores_take(silo->stores, chain);
-    if (chain != NULL && atomic_load_explicit(&silo->deactivating, memory_order_relaxed) != 0)
-        chain = qk_silo_take_own(silo, chain);
-    if (chain != NULL)
-        qk_gateway_deliver(silo->gw, chain);
-}
-
-static void on_submit(void *arg, struct qk_port_frame *chain)
-{
-    struct qk_silo *silo = arg;
-    struct qk_port_frame **at = &chain;
-    /* When the runtime stops, nobody may be left to take a cancellation, and it would change nothing. */
-    while (*at != NULL && atomic_load_explicit(&silo->state, memory_order_relaxed) >= QK_SILO_STOPPING) {
-        struct qk_port_frame *frame = *at;
-        if (frame->kind != QK_PORT_CANCEL) {
-            at = &frame->next;
-            continue;
-        }
-        *at = frame->next;
-        qk_port_frame_destroy(frame);
-    }
-    if (chain != NULL)
-        qk_runtime_submit(silo->rt, chain);
-}
-
 static void on_runtime_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
                            const char *text)
 {
     qk_lines_put(((struct qk_silo *)arg)->lines, level, NULL, type, key, request_id, text);
+}
+
+static void on_hosts_log(void *arg, enum qk_log_level level, const char *code, const char *type, const char *key,
+                         uint64_t request_id, const char *text)
+{
+    qk_lines_put(((struct qk_silo *)arg)->lines, level, code, type, key, request_id, text);
+}
+
+static bool is_elsewhere(void *arg, uint64_t type_id)
+{
+    return qk_hosts_find_type(((struct qk_silo *)arg)->hosts, type_id) != NULL;
 }
 
 static void on_gateway_log(void *arg, enum qk_log_level level, const char *code, const char *text)
@@ -120,6 +113,18 @@ static int fail(struct reason *reason, int rc, const char *what)
     return rc;
 }
 
+/* A list that ends with NULL, of a list that may be NULL. */
+static char **copy_list(const char *const *list)
+{
+    size_t n = 0;
+    while (list != NULL && list[n] != NULL)
+        n++;
+    char **copy = calloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; copy != NULL && i < n; i++)
+        copy[i] = strdup(list[i]); /* NULL ends it early: the plugin is then as the others are */
+    return copy;
+}
+
 static int copy_config(struct qk_silo *silo, const struct qk_silo_config *config)
 {
     size_t n = 0;
@@ -136,12 +141,44 @@ static int copy_config(struct qk_silo *silo, const struct qk_silo_config *config
         if (silo->config_files[i] == NULL)
             return -ENOMEM;
     }
+    silo->isolate = config->isolate;
+    if ((silo->isolated = copy_list(config->isolated)) == NULL ||
+        (silo->not_isolated = copy_list(config->not_isolated)) == NULL)
+        return -ENOMEM;
     silo->long_turn_ms = config->long_turn_ms;
     silo->drain_ms = config->drain_ms;
     silo->pin_workers = config->pin_workers;
     silo->n_workers = config->workers != 0 ? config->workers : qk_silo_count_cpus();
     silo->workers = calloc(silo->n_workers, sizeof(*silo->workers));
     return silo->workers != NULL ? 0 : -ENOMEM;
+}
+
+/* What runs plugins in processes of their own does so as the silo itself would. */
+static int make_hosts(struct qk_silo *silo, const struct qk_silo_config *config, uint64_t seed)
+{
+    struct qk_hosts_config hosts;
+    qk_hosts_config_init(&hosts);
+    hosts.control = silo->control;
+    hosts.loop = silo->loop;
+    hosts.program = config->host_program;
+    hosts.workers = silo->n_workers;
+    hosts.default_timeout_ms = config->default_timeout_ms;
+    hosts.mailbox_max = config->mailbox_max;
+    hosts.idle_ms = config->idle_ms;
+    hosts.budget = config->budget;
+    hosts.fiber_stack_bytes = config->fiber_stack_bytes;
+    hosts.activations_max = config->activations_max;
+    hosts.spin_ns = config->spin_ns;
+    hosts.seed = seed;
+    hosts.long_turn_ms = config->long_turn_ms;
+    hosts.offload_threads = config->offload_threads;
+    hosts.offload_queue = config->offload_queue;
+    hosts.stuck_ms = config->stuck_ms;
+    hosts.best_effort = config->best_effort;
+    hosts.route = qk_silo_route;
+    hosts.log = on_hosts_log;
+    hosts.arg = silo;
+    return qk_hosts_create(&hosts, &silo->hosts);
 }
 
 static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *config)
@@ -152,12 +189,14 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.now_ns = qk_clock_now_ns;
     rt.wall_ms = qk_clock_wall_ms;
     rt.poller = (struct qk_poller){.poll = on_poll, .wake = on_wake, .arg = silo};
-    rt.deliver = on_deliver;
+    rt.deliver = qk_silo_on_deliver;
     rt.deliver_arg = silo;
     rt.offload = qk_crew_take;
     rt.offload_arg = silo->crew;
     rt.log = on_runtime_log;
     rt.log_arg = silo;
+    rt.elsewhere = is_elsewhere;
+    rt.elsewhere_arg = silo;
     rt.default_timeout_ms = config->default_timeout_ms;
     rt.mailbox_max = config->mailbox_max;
     rt.idle_ms = config->idle_ms;
@@ -167,10 +206,12 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.spin_ns = config->spin_ns;
     if (getrandom(&rt.seed, sizeof(rt.seed), 0) != (ssize_t)sizeof(rt.seed))
         rt.seed = (uint64_t)qk_clock_now_ns(NULL);
-    int rc = qk_runtime_create(&rt, &silo->rt);
+    int rc = make_hosts(silo, config, rt.seed);
+    if (rc == 0)
+        rc = qk_runtime_create(&rt, &silo->rt);
     if (rc == 0) {
         qk_crew_set_runtime(silo->crew, silo->rt);
-        qk_stores_set_runtime(silo->stores, silo->rt);
+        qk_stores_set_answer(silo->stores, qk_silo_route, silo);
     }
     return rc;
 }
@@ -187,16 +228,59 @@ static int make_gateway(struct qk_silo *silo, const struct qk_silo_config *confi
     gw.access =
         (struct qk_gateway_access){config->allow_uids, config->n_allow_uids, config->allow_gids, config->n_allow_gids};
     gw.clients_max = config->clients_max;
-    gw.submit = on_submit;
+    gw.submit = qk_silo_route;
     gw.admin = qk_silo_on_admin;
     gw.log = on_gateway_log;
     gw.arg = silo;
     return qk_gateway_create(&gw, silo->loop, &silo->gw, reason->code, reason->text, reason->size);
 }
 
+/* Whoever runs a plugin, its types may be nobody else's. */
 static int on_admit(void *arg, const struct qk_plugin *plugin, const char **ret_code, char *text, size_t text_size)
 {
-    return qk_stores_admit(((struct qk_silo *)arg)->stores, plugin, ret_code, text, text_size);
+    struct qk_silo *silo = arg;
+    for (uint64_t i = 0; i < plugin->n_types; i++) {
+        if (!qk_silo_has_type(silo, plugin->types[i]->name))
+            continue;
+        *ret_code = QK_PLUGIN_TYPE_TAKEN;
+        snprintf(text, text_size, "actor type %s is already there, from another plugin", plugin->types[i]->name);
+        return QK_EEXISTS;
+    }
+    return qk_stores_admit(silo->stores, plugin, ret_code, text, text_size);
+}
+
+static bool is_in(char *const *list, const char *name)
+{
+    while (*list != NULL && strcmp(*list, name) != 0)
+        list++;
+    return *list != NULL;
+}
+
+static bool isolates(void *arg, const char *name)
+{
+    const struct qk_silo *silo = arg;
+    return silo->isolate ? !is_in(silo->not_isolated, name) : is_in(silo->isolated, name);
+}
+
+static int host_plugin(void *arg, int copy, size_t size, const char *file, const struct qk_note_info *note,
+                       void **ret_host, const struct qk_plugin **ret_plugin, struct qk_refusal *refusal)
+{
+    struct qk_hosted *hosted = NULL;
+    int rc = qk_hosts_start(((struct qk_silo *)arg)->hosts, copy, size, file, note, &hosted, ret_plugin, refusal);
+    *ret_host = hosted;
+    return rc;
+}
+
+static void open_host(void *arg, void *host)
+{
+    (void)arg;
+    qk_hosts_open(host);
+}
+
+static void drop_host(void *arg, void *host)
+{
+    (void)arg;
+    qk_hosts_drop(host);
 }
 
 static void on_withdraw(void *arg)
@@ -212,7 +296,12 @@ static int make_plugins(struct qk_silo *silo, const struct qk_silo_config *confi
                                         .wall_ms = qk_clock_wall_ms,
                                         .admit = on_admit,
                                         .withdraw = on_withdraw,
-                                        .admit_arg = silo};
+                                        .admit_arg = silo,
+                                        .isolates = isolates,
+                                        .host = host_plugin,
+                                        .open = open_host,
+                                        .drop = drop_host,
+                                        .host_arg = silo};
     struct qk_plugins_changes changes;
     int rc = qk_plugins_create(&plugins, &silo->plugins);
     if (rc < 0)
@@ -248,6 +337,13 @@ static int make_parts(struct qk_silo *silo, const struct qk_silo_config *config,
     return 0;
 }
 
+static void free_list(char **list)
+{
+    for (char **at = list; at != NULL && *at != NULL; at++)
+        free(*at);
+    free(list);
+}
+
 /* Frees what there is; the workers have ended. How much was left. */
 static int free_parts(struct qk_silo *silo)
 {
@@ -264,6 +360,7 @@ static int free_parts(struct qk_silo *silo)
     left += qk_runtime_destroy(silo->rt);
     left += qk_gateway_destroy(silo->gw);
     qk_plugins_destroy(silo->plugins);
+    qk_hosts_destroy(silo->hosts);
     qk_stores_destroy(silo->stores);
     qk_loop_destroy(silo->loop);
     qk_lines_destroy(silo->lines);
@@ -271,6 +368,8 @@ static int free_parts(struct qk_silo *silo)
     for (char **file = silo->config_files; file != NULL && *file != NULL; file++)
         free(*file);
     free(silo->config_files);
+    free_list(silo->isolated);
+    free_list(silo->not_isolated);
     free(silo->workers);
     free(silo->socket_path);
     free(silo->version);
@@ -362,6 +461,7 @@ void qk_silo_get_status(struct qk_silo *silo, struct qk_silo_status *ret_status)
     struct qk_runtime_stats rt;
     struct qk_gateway_stats gw;
     qk_runtime_stats(silo->rt, &rt);
+    qk_hosts_add_stats(silo->hosts, &rt);
     qk_gateway_get_stats(silo->gw, &gw);
     *ret_status = (struct qk_silo_status){
         .activations = rt.activations, .turns = rt.turns, .in_flight = gw.in_flight, .clients = gw.clients};

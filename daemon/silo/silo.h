@@ -50,6 +50,12 @@ struct qk_silo_config {
     uint32_t offload_queue;          /* jobs that may wait for one of them */
     const char *sqlite_path;         /* state file of the store "sqlite"; NULL: there is no such store */
     uint64_t memory_store_bytes;     /* bound of the store "memory" */
+    const char *host_program;        /* quark-host, for plugins in processes of their own */
+    bool isolate;                    /* plugins run in processes of their own, but for those in not_isolated */
+    const char *const *isolated;     /* names of plugins that do where the others do not; ends with NULL, or is NULL */
+    const char *const *not_isolated; /* likewise */
+    bool best_effort;                /* isolate also where the kernel lacks a protection */
+    uint32_t stuck_ms;               /* a plugin's process of which a turn holds its thread for longer is ended */
     const char *const *config_files; /* that were read, for the status; ends with NULL, or is NULL */
 };
 

@@ -3,6 +3,7 @@
  * The end of a silo, in steps that a timer of the control loop takes:
  *
  *   DRAINING  clients are told; calls that run or wait may end, until drain_ms have passed
+ *   PARTING   processes of plugins do the same as STOPPING does here, and end, while this runtime still answers them
  *   STOPPING  the runtime refuses the rest, deactivates every activation, and its workers return
  *   FLUSHING  the last replies go out to clients that read
  *   STOPPED   on_stopped runs
@@ -32,6 +33,8 @@ void qk_silo_stop(struct qk_silo *silo, void (*on_stopped)(void *arg), void *arg
     int64_t now_ns = qk_clock_now_ns(NULL);
     if (state_of(silo) != QK_SILO_RUNNING) {
         silo->stop_ns = now_ns; /* asked again: no more waiting */
+        if (state_of(silo) == QK_SILO_PARTING)
+            qk_hosts_stop(silo->hosts, now_ns);
         if (state_of(silo) == QK_SILO_STOPPING)
             qk_runtime_stop(silo->rt, now_ns);
         return;
@@ -42,6 +45,7 @@ void qk_silo_stop(struct qk_silo *silo, void (*on_stopped)(void *arg), void *arg
     atomic_store(&silo->state, QK_SILO_DRAINING);
     qk_gateway_drain(silo->gw);
     qk_runtime_drain(silo->rt);
+    qk_hosts_drain(silo->hosts);
     qk_timer_arm(silo->stop_timer, 0);
 }
 
@@ -129,7 +133,13 @@ void qk_silo_on_stop_timer(void *arg)
     struct qk_silo_worker *stuck;
     switch (state_of(silo)) {
     case QK_SILO_DRAINING:
-        if (qk_runtime_busy(silo->rt) == 0 || now_ns >= silo->stop_ns)
+        if ((qk_runtime_busy(silo->rt) == 0 && qk_hosts_pending(silo->hosts) == 0) || now_ns >= silo->stop_ns) {
+            atomic_store(&silo->state, QK_SILO_PARTING);
+            qk_hosts_stop(silo->hosts, silo->stop_ns);
+        }
+        break;
+    case QK_SILO_PARTING:
+        if (qk_hosts_have_ended(silo->hosts))
             begin_stopping(silo, now_ns);
         break;
     case QK_SILO_STOPPING:

@@ -35,7 +35,8 @@ struct note {
 struct qk_stores {
     struct qk_stores_config config;
     char *sqlite_path;
-    struct qk_runtime *rt;
+    void (*answer)(void *arg, struct qk_port_frame *chain);
+    void *answer_arg;
     struct qk_store *open[PROVIDERS];
     _Atomic(struct note *) buckets[BUCKETS];
 };
@@ -68,9 +69,10 @@ int qk_stores_create(const struct qk_stores_config *config, struct qk_stores **r
     return 0;
 }
 
-void qk_stores_set_runtime(struct qk_stores *stores, struct qk_runtime *rt)
+void qk_stores_set_answer(struct qk_stores *stores, void (*answer)(void *arg, struct qk_port_frame *chain), void *arg)
 {
-    stores->rt = rt;
+    stores->answer = answer;
+    stores->answer_arg = arg;
 }
 
 void qk_stores_close(struct qk_stores *stores)
@@ -219,7 +221,7 @@ static void on_done(void *arg, struct qk_store_op *chain)
     }
     *last = NULL;
     if (first != NULL)
-        qk_runtime_submit(stores->rt, first);
+        stores->answer(stores->answer_arg, first);
 }
 
 /* ---- from the runtime */
@@ -276,9 +278,9 @@ static void add(struct qk_stores *stores, struct round *round, struct qk_port_fr
     const struct note *note = find(stores, frame->type_id);
     struct pending *p = note != NULL ? make(stores, note, frame) : NULL;
     if (p == NULL) {
-        qk_runtime_submit(stores->rt, note != NULL
-                                          ? turn_round(frame, QK_ENOMEMORY, 0, "out of memory")
-                                          : turn_round(frame, QK_EUNAVAILABLE, 0, "the actor type has no store here"));
+        stores->answer(stores->answer_arg,
+                       note != NULL ? turn_round(frame, QK_ENOMEMORY, 0, "out of memory")
+                                    : turn_round(frame, QK_EUNAVAILABLE, 0, "the actor type has no store here"));
         return;
     }
     unsigned i = note->provider;

@@ -20,7 +20,7 @@ struct qk_stores_config {
 int qk_stores_create(const struct qk_stores_config *config, struct qk_stores **ret_stores);
 
 /* Where the answers go; before the runtime's workers start. */
-void qk_stores_set_runtime(struct qk_stores *stores, struct qk_runtime *rt);
+void qk_stores_set_answer(struct qk_stores *stores, void (*answer)(void *arg, struct qk_port_frame *chain), void *arg);
 
 /* Answers what is under way, and closes the stores. After the workers have ended, before the runtime is destroyed: the
  * answers go there. A second call does nothing. NULL is fine. */

@@ -15,8 +15,9 @@
 #include "transport/flat.h"
 #include "transport/questions.h"
 
-#define PIECE_BYTES (8 << 10) /* of a large frame; others wait for a few of these at most */
-#define LANES       256
+#define PIECE_BYTES      (8 << 10) /* of a large frame; others wait for a few of these at most */
+#define LANES            256
+#define LOGS_WAITING_MAX 4096 /* frames that wait, beyond which log lines are dropped */
 
 enum tag { TAG_FRAME = 1, TAG_FIRST = 2, TAG_MORE = 3 };
 
@@ -208,32 +209,6 @@ static bool publish(struct qk_channel *ch)
 
 /* ---- questions */
 
-/* Turns a question into its answer. */
-static struct qk_port_frame *answer_self(struct qk_port_frame *frame, int status, const char *text, bool may_have_run)
-{
-    size_t len = strlen(text);
-    struct qk_port_frame *larger = len > frame->capacity ? qk_port_frame_create(len) : NULL;
-    if (larger != NULL) {
-        larger->kind = frame->kind;
-        larger->origin = frame->origin;
-        larger->call_id = frame->call_id;
-        larger->type_id = frame->type_id;
-        larger->store = frame->store;
-        qk_port_frame_destroy(frame);
-        frame = larger;
-    }
-    if (len > frame->capacity)
-        len = frame->capacity;
-    frame->next = NULL;
-    frame->kind = frame->kind == QK_PORT_STORE ? QK_PORT_STORED : QK_PORT_REPLY;
-    frame->status = status;
-    frame->may_have_run = may_have_run;
-    frame->key_len = frame->payload_len = frame->context_len = frame->sender_len = frame->chain_len = 0;
-    frame->text_len = (uint32_t)len;
-    memcpy(frame->bytes, text, len);
-    return frame;
-}
-
 /* Numbers a question; false where it is refused. */
 static bool number(struct qk_channel *ch, struct qk_port_frame *frame)
 {
@@ -251,8 +226,9 @@ static bool number(struct qk_channel *ch, struct qk_port_frame *frame)
 
 static struct qk_port_frame *refusal(struct qk_channel *ch, struct qk_port_frame *frame)
 {
-    return ch->closed ? answer_self(frame, ch->closed_status, ch->closed_text, false)
-                      : answer_self(frame, QK_EOVERLOADED, "more waits for this plugin's process than it takes", false);
+    return ch->closed
+               ? qk_flat_answer(frame, ch->closed_status, ch->closed_text, false)
+               : qk_flat_answer(frame, QK_EOVERLOADED, "more waits for this plugin's process than it takes", false);
 }
 
 static void pass_on(struct qk_channel *ch, struct qk_port_frame *frame)
@@ -320,7 +296,7 @@ static void send_one(struct qk_channel *ch, struct qk_port_frame *frame, struct 
     }
     if (qk_flat_is_answer(frame->kind) && ch->asked != 0)
         ch->asked--;
-    if (frame->kind == QK_PORT_LOG && ch->waiting >= ch->config.waiting_max) {
+    if (frame->kind == QK_PORT_LOG && (ch->waiting >= ch->config.waiting_max || ch->waiting >= LOGS_WAITING_MAX)) {
         qk_port_frame_destroy(frame);
         return;
     }
@@ -491,7 +467,7 @@ static bool admit(struct qk_channel *ch, struct qk_port_frame *frame)
         ch->asked++;
         return true;
     }
-    pass_on(ch, answer_self(frame, QK_EOVERLOADED, "this plugin waits for more answers than it may", false));
+    pass_on(ch, qk_flat_answer(frame, QK_EOVERLOADED, "this plugin waits for more answers than it may", false));
     return false;
 }
 
@@ -566,7 +542,7 @@ static struct qk_port_frame *give_back_waiting(struct qk_channel *ch, struct lin
         }
         frame->origin = q.origin;
         frame->call_id = q.call_id;
-        frame = answer_self(frame, ch->closed_status, ch->closed_text, false);
+        frame = qk_flat_answer(frame, ch->closed_status, ch->closed_text, false);
         frame->next = chain;
         chain = frame;
     }
@@ -598,7 +574,7 @@ struct qk_port_frame *qk_channel_abandon(struct qk_channel *ch, int status, cons
         frame->origin = q.origin;
         frame->call_id = q.call_id;
         frame->type_id = q.type_id;
-        frame = answer_self(frame, status, text, true);
+        frame = qk_flat_answer(frame, status, text, true);
         frame->next = chain;
         chain = frame;
     }

@@ -84,3 +84,28 @@ int qk_flat_check_bytes(const struct qk_port_frame *f)
         return QK_EPROTOCOL;
     return 0;
 }
+
+struct qk_port_frame *qk_flat_answer(struct qk_port_frame *frame, int status, const char *text, bool may_have_run)
+{
+    size_t len = strlen(text);
+    struct qk_port_frame *larger = len > frame->capacity ? qk_port_frame_create(len) : NULL;
+    if (larger != NULL) {
+        larger->kind = frame->kind;
+        larger->origin = frame->origin;
+        larger->call_id = frame->call_id;
+        larger->type_id = frame->type_id;
+        larger->store = frame->store;
+        qk_port_frame_destroy(frame);
+        frame = larger;
+    }
+    if (len > frame->capacity)
+        len = frame->capacity;
+    frame->next = NULL;
+    frame->kind = frame->kind == QK_PORT_STORE ? QK_PORT_STORED : QK_PORT_REPLY;
+    frame->status = status;
+    frame->may_have_run = may_have_run;
+    frame->key_len = frame->payload_len = frame->context_len = frame->sender_len = frame->chain_len = 0;
+    frame->text_len = (uint32_t)len;
+    memcpy(frame->bytes, text, len);
+    return frame;
+}

@@ -4,6 +4,7 @@
 #ifndef QK_TRANSPORT_FLAT_H
 #define QK_TRANSPORT_FLAT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "runtime/port.h"
@@ -46,6 +47,9 @@ void qk_flat_to_frame(const struct qk_flat *flat, struct qk_port_frame *frame);
 /* Whether a frame with its bytes is one that the other parts may see: a sender ends with its zero and has no other, a
  * key of whoever is called has the right length. 0 or QK_EPROTOCOL. */
 int qk_flat_check_bytes(const struct qk_port_frame *frame);
+
+/* Turns a question into its answer; the frame, or another in its place. */
+struct qk_port_frame *qk_flat_answer(struct qk_port_frame *question, int status, const char *text, bool may_have_run);
 
 /* What asks and gets an answer; what answers. */
 static inline int qk_flat_is_question(unsigned kind)

@@ -112,6 +112,11 @@ uint64_t qk_ring_unread(struct qk_ring_writer *w)
     return look_for_room(w) ? w->tail - w->head : 0;
 }
 
+bool qk_ring_is_read(const struct qk_ring_writer *w)
+{
+    return atomic_load_explicit(&w->shared->head, memory_order_acquire) == w->tail;
+}
+
 /* ---- reading */
 
 static uint64_t read_at(struct qk_ring_reader *r, uint64_t at, void *to, size_t n)

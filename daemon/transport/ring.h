@@ -80,6 +80,9 @@ bool qk_ring_starve(struct qk_ring_writer *writer);
 /* Bytes that the reader has not released, as far as is known. 0 where its index is impossible. */
 uint64_t qk_ring_unread(struct qk_ring_writer *writer);
 
+/* Whether the reader has released everything that was put, and all of it was published. */
+bool qk_ring_is_read(const struct qk_ring_writer *writer);
+
 /* ---- the reader; one thread at a time */
 
 /* Whether there is something to read; cheap. */

@@ -47,6 +47,12 @@ static int64_t wall_ms(void *arg)
     return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
 }
 
+static void take_answer(void *arg, struct qk_port_frame *chain)
+{
+    (void)arg;
+    qk_runtime_submit(silo.rt, chain);
+}
+
 static void deliver(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
@@ -84,7 +90,7 @@ static void open_silo(uint32_t workers, const struct qk_plugin *plugin)
     if (qk_runtime_add_plugin(silo.rt, plugin, text, sizeof(text)) < 0)
         bench_fail("%s", text);
     if (silo.stores != NULL)
-        qk_stores_set_runtime(silo.stores, silo.rt);
+        qk_stores_set_answer(silo.stores, take_answer, NULL);
     silo.workers = workers;
     for (uint32_t i = 0; i < workers; i++) {
         if (pthread_create(&silo.threads[i], NULL, worker_main, (void *)(uintptr_t)i) != 0)

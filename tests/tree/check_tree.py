@@ -14,7 +14,7 @@ import tempfile
 # Which folders a folder may include headers of, beside itself and the public headers. A single header may be named.
 # The longest matching entry speaks for a file; tests may include whatever they test.
 LIBRARIES = ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime", "daemon/plugin", "daemon/gateway",
-             "daemon/store", "daemon/transport"]
+             "daemon/store", "daemon/transport", "daemon/hosts"]
 ARROWS = {
     "daemon/base": [],
     "daemon/loop": ["daemon/base"],
@@ -24,7 +24,10 @@ ARROWS = {
     "daemon/transport": ["daemon/base", "daemon/runtime/port.h"],
     "daemon/plugin": ["daemon/base", "daemon/wire", "daemon/runtime"],
     "daemon/gateway": ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime/port.h"],
-    "daemon/host": ["daemon/base"],
+    "daemon/host": ["daemon/base", "daemon/wire", "daemon/runtime", "daemon/transport", "daemon/plugin",
+                    "daemon/loop/clock.h", "daemon/loop/thread.h", "daemon/silo/crew.h"],
+    "daemon/hosts": ["daemon/base", "daemon/wire", "daemon/loop", "daemon/runtime/port.h", "daemon/runtime/runtime.h",
+                     "daemon/transport", "daemon/plugin/note.h", "daemon/plugin/refusal.h"],
     "daemon/silo": LIBRARIES,
     "daemon/main": LIBRARIES + ["daemon/silo"],
     "daemon/ctl": ["daemon/base", "daemon/wire", "sdk/client", "sdk/schema"],
@@ -53,10 +56,11 @@ WALLS = [
     (r"sys/(socket|un|epoll|timerfd)\.h$",
      ["daemon/loop", "daemon/gateway", "daemon/main", "daemon/host", "daemon/ctl", "sdk/client", "plugins", "tests"]),
     (r"(sys/)?(time|fcntl|poll)\.h$",
-     ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/host", "daemon/ctl",
-      "daemon/transport", "sdk", "plugins", "tests"]),
+     ["daemon/base", "daemon/loop", "daemon/store", "daemon/plugin", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/host",
+      "daemon/hosts", "daemon/ctl",      "daemon/transport", "sdk", "plugins", "tests"]),
     (r".*\.pb-c\.h$",
-     ["daemon/wire", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "sdk", "plugins", "tests"]),
+     ["daemon/wire", "daemon/gateway", "daemon/silo", "daemon/main", "daemon/ctl", "daemon/host", "daemon/hosts", "sdk",
+      "plugins", "tests"]),
 ]
 
 # Who writes under which licence: an author of actors links nothing of the GPL.
