@@ -18,10 +18,12 @@ const char *const qk_columns_actors[] = {"TYPE", "KEY", "STATE", "MAILBOX", "TUR
 
 static const struct qk_column plugin_columns[] = {
     {"PLUGIN", false, QK_FIT_NONE}, {"VERSION", false, QK_FIT_NONE}, {"STATE", false, QK_FIT_NONE},
-    {"TYPES", false, QK_FIT_NONE},  {"ABI", false, QK_FIT_NONE},     {"CODE", false, QK_FIT_NONE},
+    {"TYPES", false, QK_FIT_NONE},  {"ABI", false, QK_FIT_NONE},     {"ISOLATION", false, QK_FIT_NONE},
+    {"PID", true, QK_FIT_NONE},     {"RESTARTS", true, QK_FIT_NONE}, {"CODE", false, QK_FIT_NONE},
     {"FILE", false, QK_FIT_NONE},   {"REASON", false, QK_FIT_WRAP},
 };
-const char *const qk_columns_plugins[] = {"PLUGIN", "VERSION", "STATE", "TYPES", "ABI", "CODE", "FILE", "REASON", NULL};
+const char *const qk_columns_plugins[] = {"PLUGIN", "VERSION",  "STATE", "TYPES", "ABI",    "ISOLATION",
+                                          "PID",    "RESTARTS", "CODE",  "FILE",  "REASON", NULL};
 
 static const struct qk_column service_columns[] = {{"SERVICE", false, QK_FIT_NONE},
                                                    {"PLUGIN", false, QK_FIT_NONE},
@@ -149,6 +151,21 @@ int qk_cmd_services(struct qk_ctl *ctl)
     return rc;
 }
 
+/* Where it runs; what its process does where that is not simply to run. */
+static void put_process(struct qk_table *table, const Quark__Admin__Plugin *p)
+{
+    bool apart = strcmp(p->isolation, "process") == 0;
+    qk_table_set(table, 5, "%s", *p->isolation != '\0' ? p->isolation : "-");
+    if (apart && p->pid != 0)
+        qk_table_set(table, 6, "%" PRIu32, p->pid);
+    else
+        qk_table_set(table, 6, "%s", apart ? p->process : "-");
+    if (apart)
+        qk_table_set(table, 7, "%" PRIu32, p->restarts);
+    else
+        qk_table_set(table, 7, "-");
+}
+
 int qk_cmd_plugins(struct qk_ctl *ctl)
 {
     const Quark__Admin__AdminReply *reply;
@@ -171,9 +188,10 @@ int qk_cmd_plugins(struct qk_ctl *ctl)
         qk_table_set(&table, 2, "%s", p->state);
         qk_table_set(&table, 3, "%s", *types != '\0' ? types : "-");
         qk_table_set(&table, 4, "%s", *p->abi != '\0' ? p->abi : "-");
-        qk_table_set(&table, 5, "%s", *p->code != '\0' ? p->code : "-");
-        qk_table_set(&table, 6, "%s", p->file);
-        qk_table_set(&table, 7, "%s", p->reason);
+        put_process(&table, p);
+        qk_table_set(&table, 8, "%s", *p->code != '\0' ? p->code : "-");
+        qk_table_set(&table, 9, "%s", p->file);
+        qk_table_set(&table, 10, "%s", p->reason);
     }
     rc = qk_table_print(ctl, &table);
     qk_table_finish(&table);

@@ -15,6 +15,8 @@
     (1u << QK_PORT_CALL | 1u << QK_PORT_SEND | 1u << QK_PORT_REPLY | 1u << QK_PORT_CANCEL | 1u << QK_PORT_DEACTIVATE | \
      1u << QK_PORT_STORED | 1u << QK_PORT_QUERY | 1u << QK_PORT_SETUP | 1u << QK_PORT_DRAIN | 1u << QK_PORT_STOP)
 
+#define FILES_MAX 1024 /* open at once, the plugin's and its own */
+
 static int refuse(struct qk_host_process *host, const char *code, const char *text)
 {
     size_t code_len = strlen(code), text_len = strnlen(text, 1024);
@@ -68,6 +70,7 @@ static int go_inside(struct qk_host_process *host)
     static const int keep[] = {STDERR_FILENO, QK_PAIR_MEMORY_FD, QK_PAIR_BELL_FD, QK_HOST_PLUGIN_FD};
     const struct qk_sandbox_spec spec = {.keep = keep,
                                          .n_keep = sizeof(keep) / sizeof(keep[0]),
+                                         .files_max = FILES_MAX,
                                          .parent = getppid(),
                                          .best_effort = host->setup->best_effort,
                                          .on_violation = qk_host_on_violation};

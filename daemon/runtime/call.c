@@ -276,7 +276,8 @@ QK_INLINE int finish_call(struct qk_turn_state *t, struct qk_pending *p, Protobu
         return status;
     }
     p->msg = NULL;
-    if (qk_unlikely(msg->arena.chunks != NULL))
+    /* Of a foreign reply only the bytes are there, which nobody needs any more. */
+    if (qk_unlikely(msg->arena.chunks != NULL) && !(msg->foreign && status >= 0))
         qk_arena_adopt(&t->arena, &msg->arena);
     if (status >= 0 && ret_reply != NULL) {
         const ProtobufCMessageDescriptor *desc = p->called->reply;

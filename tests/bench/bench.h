@@ -85,9 +85,25 @@ void local_fanout(const struct bench_workload *w, struct bench_sample *ret_sampl
 /* Starts a daemon with these lines in its configuration and connects; ends both. */
 struct qk_client;
 struct qk_client *client_open(const char *settings);
+
+/* The same with the plugins in processes of their own. */
+struct qk_client *client_open_isolated(const char *settings, bool isolated);
+int client_daemon_pid(void);
 void client_close(struct qk_client *client);
 
 void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample);
+
+void iso_client_calls(const struct bench_workload *w, struct bench_sample *ret_sample);
+void iso_local(const struct bench_workload *w, struct bench_sample *ret_sample);
+void iso_cross(const struct bench_workload *w, struct bench_sample *ret_sample);
+void host_death(const struct bench_workload *w, struct bench_sample *ret_sample);
+void host_start(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_iso_local(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_iso_cross(const struct bench_workload *w, struct bench_sample *ret_sample);
+void ring_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
+void ring_frames(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_ring_round_trip(const struct bench_workload *w, struct bench_sample *ret_sample);
+void floor_ring_frames(const struct bench_workload *w, struct bench_sample *ret_sample);
 
 void save_sqlite(const struct bench_workload *w, struct bench_sample *ret_sample);
 void overload_goodput(const struct bench_workload *w, struct bench_sample *ret_sample);

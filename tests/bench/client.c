@@ -31,6 +31,7 @@ static struct {
     char folder[64];
     char socket[96];
     pid_t pid;
+    bool isolated;
 } daemon_;
 
 static void write_file(const char *name, const char *text, size_t size)
@@ -42,17 +43,17 @@ static void write_file(const char *name, const char *text, size_t size)
         bench_fail("%s: %s", path, strerror(errno));
 }
 
-static void copy_plugin(void)
+static void copy_plugin(const char *from, const char *to)
 {
-    FILE *f = fopen(BENCH_PLUGIN, "re");
+    FILE *f = fopen(from, "re");
     struct stat st;
     if (f == NULL || fstat(fileno(f), &st) != 0)
-        bench_fail("%s: %s", BENCH_PLUGIN, strerror(errno));
+        bench_fail("%s: %s", from, strerror(errno));
     char *bytes = malloc((size_t)st.st_size);
     if (bytes == NULL || fread(bytes, 1, (size_t)st.st_size, f) != (size_t)st.st_size)
-        bench_fail("%s can't be read", BENCH_PLUGIN);
+        bench_fail("%s can't be read", from);
     fclose(f);
-    write_file("plugins/bench.so", bytes, (size_t)st.st_size);
+    write_file(to, bytes, (size_t)st.st_size);
     free(bytes);
 }
 
@@ -65,12 +66,13 @@ static void make_folder(const char *settings)
     snprintf(path, sizeof(path), "%s/plugins", daemon_.folder);
     if (mkdir(path, 0755) != 0)
         bench_fail("%s: %s", path, strerror(errno));
-    copy_plugin();
+    copy_plugin(BENCH_PLUGIN, "plugins/bench.so");
+    copy_plugin(BENCH_ISO_PLUGIN, "plugins/iso.so");
     snprintf(daemon_.socket, sizeof(daemon_.socket), "%s/socket", daemon_.folder);
     int n = snprintf(text, sizeof(text),
-                     "socket: { path = \"%s\"; };\nplugins: { directories = [ \"%s\" ]; };\n"
+                     "socket: { path = \"%s\"; };\nplugins: { directories = [ \"%s\" ]; isolation = \"%s\"; };\n"
                      "log: { level = \"warning\"; };\n%s\n",
-                     daemon_.socket, path, settings);
+                     daemon_.socket, path, daemon_.isolated ? "process" : "none", settings);
     write_file("quarkd.conf", text, (size_t)n);
 }
 
@@ -96,7 +98,7 @@ static void stop_daemon(void)
     kill(daemon_.pid, SIGTERM);
     if (waitpid(daemon_.pid, &status, 0) != daemon_.pid || status != 0)
         bench_fail("quarkd ended with status %d", status);
-    static const char *const names[] = {"plugins/bench.so", "plugins", "quarkd.conf", "socket", ""};
+    static const char *const names[] = {"plugins/bench.so", "plugins/iso.so", "plugins", "quarkd.conf", "socket", ""};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[128];
         snprintf(path, sizeof(path), "%s/%s", daemon_.folder, names[i]);
@@ -124,10 +126,21 @@ static struct qk_client *connect_client(void)
     return client;
 }
 
-struct qk_client *client_open(const char *settings)
+struct qk_client *client_open_isolated(const char *settings, bool isolated)
 {
+    daemon_.isolated = isolated;
     start_daemon(settings);
     return connect_client();
+}
+
+struct qk_client *client_open(const char *settings)
+{
+    return client_open_isolated(settings, false);
+}
+
+int client_daemon_pid(void)
+{
+    return (int)daemon_.pid;
 }
 
 void client_close(struct qk_client *client)
@@ -200,13 +213,13 @@ static int compare(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample)
+static void calls_of(const struct bench_workload *w, bool isolated, struct bench_sample *ret_sample)
 {
     uint64_t calls = w->size == 1 ? 20000 : 400000;
     struct load load = {.samples = malloc(sizeof(double) * (calls / SAMPLE_EVERY + IN_FLIGHT_MAX))};
     if (load.samples == NULL)
         bench_fail("out of memory");
-    load.client = client_open("");
+    load.client = client_open_isolated("", isolated);
     run_load(&load, w->size, calls / 10);
     int64_t took_ns = run_load(&load, w->size, calls);
     ret_sample->value = (double)calls / ((double)took_ns / 1e9);
@@ -215,6 +228,16 @@ void client_calls(const struct bench_workload *w, struct bench_sample *ret_sampl
     ret_sample->p99_us = load.samples[load.n_samples * 99 / 100];
     client_close(load.client);
     free(load.samples);
+}
+
+void client_calls(const struct bench_workload *w, struct bench_sample *ret_sample)
+{
+    calls_of(w, false, ret_sample);
+}
+
+void iso_client_calls(const struct bench_workload *w, struct bench_sample *ret_sample)
+{
+    calls_of(w, true, ret_sample);
 }
 
 /* ---- the floor */

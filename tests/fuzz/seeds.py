@@ -218,9 +218,26 @@ def channels():
     seed("channel", "lengths", b"\0\0" + record(1, call + b"more"))
 
 
+def manifests():
+    """What the process of a plugin called "fuzz" says."""
+    def method(name, number_of):
+        return text(10, text(1, name) + number(2, number_of) + text(3, "f.In") + text(4, "f.Out") + number(6, 500))
+
+    kind = text(1, "counter") + text(2, "f.Counter") + text(3, "f.State") + text(4, "sqlite") + number(8, 100)
+    begin = text(1, "fuzz") + text(2, "1.0")
+    seed("manifest", "plain", begin + text(3, kind + method("Add", 5) + method("Get", 9)) + text(4, b"\n\0"))
+    seed("manifest", "empty", begin)
+    seed("manifest", "other_name", text(1, "fuzzy") + text(2, "1.0"))
+    seed("manifest", "type_twice", begin + text(3, kind) * 2)
+    seed("manifest", "disorder", begin + text(3, kind + method("Add", 9) + method("Get", 5)))
+    seed("manifest", "no_reply", begin + text(3, kind + text(10, text(1, "Add") + number(2, 5) + text(3, "f.In"))))
+    seed("manifest", "control", begin + text(3, text(1, "a\x1b[2J") + text(2, "f.A")))
+
+
 envelopes()
 messages()
 channels()
+manifests()
 frames()
 jsons()
 for name, data in CONFIGS.items():

@@ -99,7 +99,9 @@ START_TEST(test_list_plugins)
 {
     Quark__Admin__AdminReply reply = QUARK__ADMIN__ADMIN_REPLY__INIT;
     Quark__Admin__PluginsReply plugins = QUARK__ADMIN__PLUGINS_REPLY__INIT;
-    Quark__Admin__Plugin good = QUARK__ADMIN__PLUGIN__INIT, bad = QUARK__ADMIN__PLUGIN__INIT, *list[] = {&good, &bad};
+    Quark__Admin__Plugin good = QUARK__ADMIN__PLUGIN__INIT, bad = QUARK__ADMIN__PLUGIN__INIT;
+    Quark__Admin__Plugin apart = QUARK__ADMIN__PLUGIN__INIT, down = QUARK__ADMIN__PLUGIN__INIT;
+    Quark__Admin__Plugin *list[] = {&good, &apart, &down, &bad};
     char *types[] = {"a", "b"};
     good.name = "good";
     good.version = "1.2";
@@ -108,19 +110,32 @@ START_TEST(test_list_plugins)
     good.file = "/p/good.so";
     good.n_types = 2;
     good.types = types;
+    good.isolation = "none";
+    apart = good;
+    apart.name = "apart";
+    apart.isolation = "process";
+    apart.process = "running";
+    apart.pid = 4711;
+    down = apart;
+    down.name = "down";
+    down.pid = 0;
+    down.process = "waiting";
+    down.restarts = 12;
     bad.state = "refused";
     bad.file = "/p/bad.so";
     bad.code = "QK0301";
     bad.reason = "it is no plugin";
-    plugins.n_plugins = 2;
+    plugins.n_plugins = 4;
     plugins.plugins = list;
     reply.body_case = QUARK__ADMIN__ADMIN_REPLY__BODY_PLUGINS;
     reply.plugins = &plugins;
     fake.admin = &reply;
     expect_run(0,
-               "PLUGIN VERSION STATE   TYPES ABI CODE   FILE       REASON\n"
-               "good   1.2     loaded  a,b   1.0 -      /p/good.so \n"
-               "-      -       refused -     -   QK0301 /p/bad.so  it is no plugin\n",
+               "PLUGIN VERSION STATE   TYPES ABI ISOLATION     PID RESTARTS CODE   FILE       REASON\n"
+               "good   1.2     loaded  a,b   1.0 none            -        - -      /p/good.so \n"
+               "apart  1.2     loaded  a,b   1.0 process      4711        0 -      /p/good.so \n"
+               "down   1.2     loaded  a,b   1.0 process   waiting       12 -      /p/good.so \n"
+               "-      -       refused -     -   -               -        - QK0301 /p/bad.so  it is no plugin\n",
                "", "plugins");
 }
 END_TEST
