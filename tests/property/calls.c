@@ -153,6 +153,22 @@ static bool new_step(struct run *r, struct step *s)
     return true;
 }
 
+/* Around what ends at once when nobody waits for this turn any more; those one way nobody waits for anyhow. */
+static void pause_waiting(struct run *r)
+{
+    const struct world_call *c = &world.calls[r->call];
+    bool waited_for = r->call != 0 && (c->is_frame ? c->kind == QK_PORT_CALL : r->chain != 0);
+    /* What it begins once it has been given up, to put right what it has begun before, may wait. */
+    world_wait(r->actor, waited_for && !qk_cancelled(r->turn) ? r->call : 0);
+    world_pause(r->actor);
+}
+
+static void resume_waiting(struct run *r)
+{
+    world_resume(r->actor);
+    world_go_on(r->actor, r->call);
+}
+
 void calls_one(struct run *r)
 {
     struct step s;
@@ -161,9 +177,9 @@ void calls_one(struct run *r)
         return;
     ProtobufCMessage *in = fill(r, &s, true);
     int64_t timeout_ms = choose_timeout(r);
-    world_pause(r->actor);
+    pause_waiting(r);
     s.status = qk_call(r->turn, method_of(&s), node_ref(s.target, key), timeout_ms, in, &s.out.tock.base);
-    world_resume(r->actor);
+    resume_waiting(r);
     check_end(r, &s);
 }
 
@@ -232,9 +248,9 @@ void calls_many(struct run *r)
             s->pending = NULL;
             continue;
         }
-        world_pause(r->actor);
+        pause_waiting(r);
         s->status = qk_await(r->turn, s->pending, &s->out.tock.base);
-        world_resume(r->actor);
+        resume_waiting(r);
         check_end(r, s);
         world_check(qk_await(r->turn, s->pending, &s->out.tock.base) == QK_EINVALID, "call %u was awaited twice",
                     s->call);

@@ -39,7 +39,8 @@ void drive_visit(struct qk_runtime *rt);
 /* Lets memory be short, or not any more, where the plan says so. */
 void drive_squeeze(struct qk_runtime *rt, uint64_t *random);
 
-/* Without threads, when nothing can go on: no timer that is due is left. */
+/* Without threads, when nothing can go on: no timer that is due is left, and no wait that has been given
+ * up. */
 void drive_check_rest(struct qk_runtime *rt);
 
 /* The two ways to run world.plan. */

@@ -266,6 +266,7 @@ static bool visit_resting(void *arg, const struct qk_activation_info *info)
 void drive_check_rest(struct qk_runtime *rt)
 {
     qk_runtime_visit_activations(rt, visit_resting, NULL);
+    world_check_waits();
 }
 
 void drive_squeeze(struct qk_runtime *rt, uint64_t *random)

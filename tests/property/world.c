@@ -110,6 +110,7 @@ static void unwind(uint32_t actor)
             a->timers[i].last_ns = world.now_ns(NULL);
         a->timers[i].runs = false;
     }
+    memset(a->waits, 0, sizeof(a->waits));
     atomic_store(&a->readers, 0);
     atomic_store(&a->running, 0);
     atomic_store(&a->turns, 0);
@@ -232,6 +233,45 @@ bool world_is_gone(uint32_t call)
 {
     struct world_call *c = &world.calls[call];
     return atomic_load(&c->gone) || atomic_load(&world.clients[c->client].gone);
+}
+
+static void replace_wait(uint32_t actor, uint32_t from, uint32_t to)
+{
+    uint32_t *waits = world.actors[actor].waits;
+    for (int i = 0; i < WORLD_WAITS; i++) {
+        if (waits[i] == from) {
+            waits[i] = to;
+            return;
+        }
+    }
+}
+
+static bool is_given_up(uint32_t call)
+{
+    const struct world_call *c = &world.calls[call];
+    return c->is_frame ? world_is_gone(call) : atomic_load(&c->ended) != 0 && !atomic_load(&c->left);
+}
+
+void world_wait(uint32_t actor, uint32_t call)
+{
+    if (call != 0 && !is_given_up(call))
+        replace_wait(actor, 0, call);
+}
+
+void world_go_on(uint32_t actor, uint32_t call)
+{
+    if (call != 0)
+        replace_wait(actor, call, 0);
+}
+
+void world_check_waits(void)
+{
+    for (uint32_t i = 0; i < WORLD_ACTORS; i++) {
+        const struct world_actor *a = &world.actors[i];
+        for (uint32_t k = 0; k < WORLD_WAITS && !atomic_load(&a->failed); k++)
+            world_check(a->waits[k] == 0 || !is_given_up(a->waits[k]),
+                        "a turn of actor %u waits, although nobody waits for call %u any more", i, a->waits[k]);
+    }
 }
 
 void world_finish(int left)

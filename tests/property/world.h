@@ -16,7 +16,8 @@
 #define WORLD_CALLS_MAX  60000
 #define WORLD_TYPES      9
 #define WORLD_CLIENTS    80 /* of one submitter, two at a time */
-#define WORLD_TIMERS     4  /* of one actor */
+#define WORLD_WAITS      16
+#define WORLD_TIMERS     4 /* of one actor */
 
 /* The actors that wait for a turn, a bit for each; and whether there may be others. */
 #define WORLD_BIT(actor) (UINT64_C(1) << (actor))
@@ -86,7 +87,8 @@ struct world_actor {
     uint64_t serial; /* the last one given: of a save or a timer */
     int64_t used_ns; /* when something last kept it active */
     struct world_timer timers[WORLD_TIMERS];
-    struct instance *scoped; /* instances of services, newest first */
+    uint32_t waits[WORLD_WAITS]; /* calls whose turns wait for a reply to another; 0: none */
+    struct instance *scoped;     /* instances of services, newest first */
     struct instance *transient;
     uint64_t sent[WORLD_ACTORS];
     uint64_t seen[WORLD_SENDERS];
@@ -185,6 +187,13 @@ void world_ended(uint32_t call, int status, bool may_have_run);
 
 /* A turn finds, before its deadline, that nobody waits for it any more. */
 void world_felt(uint32_t call);
+
+/* The turn of a call waits for the reply to another, and does no longer. */
+void world_wait(uint32_t actor, uint32_t call);
+void world_go_on(uint32_t actor, uint32_t call);
+
+/* Where nothing can go on before its time: no turn waits for whose outcome nobody does. */
+void world_check_waits(void);
 
 /* Whether the client of a frame has said that it does not wait. */
 bool world_is_gone(uint32_t call);
