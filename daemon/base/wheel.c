@@ -58,6 +58,14 @@ static void place(struct qk_wheel *wheel, struct qk_timer *timer)
     wheel->occupied[level] |= 1ull << slot;
 }
 
+void qk_wheel_place(struct qk_wheel *wheel, struct qk_timer *timer, int64_t expiry)
+{
+    assert(!qk_timer_is_started(timer));
+    timer->expiry = expiry;
+    wheel->count++;
+    place(wheel, timer);
+}
+
 /* Places again everything of one list. */
 static void place_all(struct qk_wheel *wheel, struct qk_timer *head)
 {

@@ -57,6 +57,10 @@ static inline void qk_wheel_start(struct qk_wheel *wheel, struct qk_timer *timer
     wheel->count++;
 }
 
+/* As qk_wheel_start(), for a timer that is likely to stay: it gets its place at once rather than by a second touch of
+ * its memory, which may be cold by then. */
+void qk_wheel_place(struct qk_wheel *wheel, struct qk_timer *timer, int64_t expiry);
+
 /* Takes a timer out, whether it is started or not. */
 static inline void qk_wheel_cancel(struct qk_wheel *wheel, struct qk_timer *timer)
 {

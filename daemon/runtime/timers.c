@@ -162,7 +162,7 @@ static void arm(struct qk_worker *w, struct qk_ticker *tm, int64_t due)
 {
     tm->worker = w;
     atomic_store_explicit(&tm->state, ARMED, memory_order_release);
-    qk_wheel_start(&w->wheel, &tm->deadline.timer, due);
+    qk_wheel_place(&w->wheel, &tm->deadline.timer, due);
 }
 
 static int64_t to_ticks(int64_t ms)

@@ -82,7 +82,7 @@ static void bare_wheel(uint32_t count, double *ret_start_ns, double *ret_fire_ns
     for (int run = 0; run < 2; run++) { /* the first makes memory */
         int64_t from = wheel->now, begun_ns = bench_now_ns();
         for (uint32_t i = 0; i < count; i++)
-            qk_wheel_start(wheel, &timers[i], from + LEAD_NS / TICK_NS);
+            qk_wheel_place(wheel, &timers[i], from + LEAD_NS / TICK_NS);
         int64_t started_ns = bench_now_ns();
         uint32_t n = 0;
         for (int64_t now = from; n < count; now++) {

@@ -59,6 +59,9 @@ static void run(uint64_t seed, int64_t now)
         struct qk_timer *timer = &timers[next_random() % TIMERS];
         switch (next_random() % 4) {
         case 0:
+            if (!qk_timer_is_started(timer))
+                qk_wheel_place(&wheel, timer, now + random_distance() - 3);
+            break;
         case 1:
             if (!qk_timer_is_started(timer))
                 qk_wheel_start(&wheel, timer, now + random_distance() - 3);
