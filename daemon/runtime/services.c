@@ -77,6 +77,18 @@ static int still_state(qk_turn *t, uint32_t operation)
     return cannot_wait(t);
 }
 
+static int still_append(qk_turn *t, const ProtobufCMessage *events, uint32_t n_events)
+{
+    (void)events, (void)n_events;
+    return cannot_wait(t);
+}
+
+static int still_replay(qk_turn *t, uint64_t from, qk_event_fn fn, void *arg)
+{
+    (void)from, (void)fn, (void)arg;
+    return cannot_wait(t);
+}
+
 static int still_offload(qk_turn *t, void (*fn)(void *arg), void *arg)
 {
     (void)fn, (void)arg;
@@ -295,6 +307,8 @@ int qk_services_init(struct qk_services *services)
     services->still.await = still_await;
     services->still.send = still_send;
     services->still.state = still_state;
+    services->still.append = still_append;
+    services->still.replay = still_replay;
     services->still.offload = still_offload;
     services->still.yield = cannot_wait;
     return -pthread_mutex_init(&services->lock, NULL);

@@ -15,7 +15,8 @@ static char story[2048];
 static const char *bad;        /* its create function fails */
 static const char *bad_panics; /* its create function panics */
 static const char *curious;    /* its create function uses one that it does not need */
-static const char *busy;       /* its create function calls an actor */
+static const char *busy;       /* its create function does an errand */
+static int (*errand)(qk_turn *t);
 static int busy_rc;
 static const char *at_begin, *at_end; /* steps of the hooks */
 static bool begin_fails, begin_panics, end_panics;
@@ -48,6 +49,50 @@ QK_SERVICE_OF(far_sun, "sky", "sun", struct thing);
 static struct qk_method methods[2];
 static struct qk_type types[2];
 
+static int call_other(qk_turn *t)
+{
+    Rt__Text in = RT__TEXT__INIT, out = RT__TEXT__INIT;
+    return qk_call(t, &methods[0], qk_ref("other"), 0, &in.base, &out.base);
+}
+
+static int send_other(qk_turn *t)
+{
+    Rt__Text in = RT__TEXT__INIT;
+    return qk_send(t, &methods[0], qk_ref("other"), &in.base);
+}
+
+static int load(qk_turn *t)
+{
+    return qk_state(t, QK_STATE_LOAD);
+}
+
+static int append(qk_turn *t)
+{
+    Rt__Text event = RT__TEXT__INIT;
+    return qk_append(t, &event.base, 1);
+}
+
+static int take_event(void *arg, uint64_t position, const ProtobufCMessage *event)
+{
+    (void)arg, (void)position, (void)event;
+    return 0;
+}
+
+static int replay(qk_turn *t)
+{
+    return qk_replay(t, 1, take_event, NULL);
+}
+
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
+static int offload(qk_turn *t)
+{
+    return qk_offload(t, do_nothing, NULL);
+}
+
 static int make(qk_turn *t, const char *name, void **ret_instance)
 {
     if (bad_panics != NULL && strcmp(bad_panics, name) == 0)
@@ -61,8 +106,7 @@ static int make(qk_turn *t, const char *name, void **ret_instance)
             return rc;
     }
     if (busy != NULL && strcmp(busy, name) == 0) {
-        Rt__Text in = RT__TEXT__INIT, out = RT__TEXT__INIT;
-        busy_rc = qk_call(t, &methods[0], qk_ref("other"), 0, &in.base, &out.base);
+        busy_rc = errand(t);
         if (busy_rc < 0)
             return qk_fail(t, busy_rc, "%s", qk_error(t));
     }
@@ -218,6 +262,7 @@ static void setup(void)
     }
     story[0] = '\0';
     bad = bad_panics = curious = busy = at_begin = at_end = NULL;
+    errand = call_other;
     begin_fails = begin_panics = end_panics = false;
     harness_init(&h, &plugin, NULL);
 }
@@ -405,6 +450,21 @@ START_TEST(test_services_create_may_wait_or_not)
 }
 END_TEST
 
+/* Whatever a turn may wait with; else it would leave the thread with the singletons locked. */
+START_TEST(test_services_create_of_a_singleton_waits_for_nothing)
+{
+    static int (*const errands[])(qk_turn * t) = {call_other, send_other, load, append, replay, offload, qk_yield};
+    busy = "two";
+    for (size_t i = 0; i < sizeof(errands) / sizeof(errands[0]); i++) {
+        errand = errands[i];
+        ck_assert_int_eq(do_as(0, "a", "two"), QK_ESTATE);
+        ck_assert_str_eq(harness_text, "the service office/two could not be made: the create function of a singleton "
+                                       "can't wait: others wait for it");
+    }
+    harness_finish(&h);
+}
+END_TEST
+
 START_TEST(test_services_that_are_not_there)
 {
     ck_assert_int_eq(do_as(0, "a", "stray"), QK_ENOTFOUND);
@@ -588,6 +648,7 @@ int main(void)
     tcase_add_loop_test(tc, test_services_create_panics_at_each_place, 0, 6);
     tcase_add_test(tc, test_services_create_uses_what_it_needs_only);
     tcase_add_test(tc, test_services_create_may_wait_or_not);
+    tcase_add_test(tc, test_services_create_of_a_singleton_waits_for_nothing);
     tcase_add_test(tc, test_services_that_are_not_there);
     tcase_add_test(tc, test_services_of_another_plugin);
     tcase_add_test(tc, test_services_refused_with_the_chain);
