@@ -12,6 +12,7 @@
  * All of this runs on the worker that holds the activation. Others leave orders (supervise.c).
  */
 #include "runtime/frames.h"
+#include "runtime/state.h"
 #include "runtime/supervise.h"
 
 #include <stdio.h>
@@ -388,7 +389,7 @@ static enum qk_next step_failed(struct qk_worker *w, struct qk_act *act, struct 
         return begin_end(w, act, QK_GOAL_END, QK_DEACTIVATE_FAILED);
     act->ending = 0;
     bool resume = takes(x, QK_ORDER_RESUME);
-    if (takes(x, QK_ORDER_RESTART) || (resume && x->kind == QK_FAILURE_ACTIVATE))
+    if (takes(x, QK_ORDER_RESTART) || (resume && (x->kind == QK_FAILURE_ACTIVATE || qk_journal_is_spoilt(act))))
         return begin_end(w, act, QK_GOAL_RESTART, QK_DEACTIVATE_FAILED);
     if (resume) {
         x->failures--; /* what is bounded is restarts */

@@ -112,11 +112,12 @@ static int page_add(struct qk_page *page, const ProtobufCMessageDescriptor *desc
     return 0;
 }
 
-/* Folds a page into a state, and counts on; on the fiber. */
+/* Folds a page into a state, and counts on; on the fiber. Also for a turn whose activation has failed: should that go
+ * on, its state has to be what is stored. */
 static int fold(struct qk_turn_state *t, struct qk_journal_work *work, void *state)
 {
     const struct qk_page *page = work->page;
-    for (uint32_t i = 0; i < page->n && !t->doomed; i++) {
+    for (uint32_t i = 0; i < page->n; i++) {
         int rc = t->act->type->desc->apply(state, page->events[i]);
         if (rc < 0) {
             char what[64];
@@ -308,7 +309,8 @@ void qk_journal_finish(struct qk_state_wait *wait)
         qk_message_clear(desc, state);
         memcpy(state, work->state, desc->sizeof_message);
         qk_stored_of(act)->version = work->version;
-        *qk_journal_of(act) = (struct qk_journal){work->position, work->snapshot, true};
+        *qk_journal_of(act) =
+            (struct qk_journal){.position = work->position, .snapshot = work->snapshot, .loaded = true};
     } else {
         qk_message_clear(desc, work->state);
     }
@@ -389,10 +391,13 @@ int qk_journal_append(struct qk_turn_state *t, const ProtobufCMessage *events, u
     bool stored = rc == 0;
     if (stored)
         rc = fold(t, &work, t->act->body);
-    if (stored && rc == 0 && !t->doomed) {
+    if (stored && rc == 0) {
         journal->position = work.position;
-        snapshot(t, &wait);
+        if (!t->doomed)
+            snapshot(t, &wait);
         t->error_text = "";
+    } else if (stored) {
+        journal->spoilt = true;
     }
     page_close(t);
     qk_state_step(&wait, QK_STEP_FINISH);
@@ -404,6 +409,11 @@ int qk_journal_append(struct qk_turn_state *t, const ProtobufCMessage *events, u
 uint64_t qk_journal_position(const struct qk_turn_state *t)
 {
     return t->act->type->journaled ? qk_journal_of(t->act)->position : 0;
+}
+
+bool qk_journal_is_spoilt(const struct qk_act *act)
+{
+    return act->type->journaled && qk_journal_of(act)->spoilt;
 }
 
 static bool is_cut_short(const struct qk_turn_state *t)

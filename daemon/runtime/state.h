@@ -44,7 +44,8 @@ struct qk_stored {
 struct qk_journal {
     uint64_t position; /* of the last event that is in the state */
     uint64_t snapshot; /* of the last snapshot that was read, or written or tried */
-    uint64_t loaded;   /* 0: not yet, so nothing can be appended */
+    bool loaded;       /* else nothing can be appended */
+    bool spoilt;       /* an event that is stored could not be folded: the state is none */
 };
 
 static inline struct qk_stored *qk_stored_of(const struct qk_act *act)
@@ -94,6 +95,9 @@ int qk_journal_load(struct qk_turn_state *t);
 int qk_journal_append(struct qk_turn_state *t, const ProtobufCMessage *events, uint32_t n);
 uint64_t qk_journal_position(const struct qk_turn_state *t);
 int qk_journal_replay(struct qk_turn_state *t, uint64_t from, qk_event_fn fn, void *arg);
+
+/* Whether the state can't go on after a failure. */
+bool qk_journal_is_spoilt(const struct qk_act *act);
 
 /* Frees what a turn that left its stack had of events. */
 void qk_journal_unwind(struct qk_turn_state *t);

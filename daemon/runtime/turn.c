@@ -481,7 +481,7 @@ QK_INLINE void after_message(struct qk_worker *w, struct qk_fiber *fiber)
         /* It may have rested since the turn began. */
         act->used = act->used || t->msg->kind != QK_MSG_TICK || qk_timers_keeps_active(t->msg);
     }
-    if (qk_unlikely(t->failure != 0))
+    if (qk_unlikely(t->failure != 0) && !t->doomed) /* else the activation has failed already */
         qk_ending_fail(w, act, (enum qk_failure_kind)t->failure, t->status, t->fail_text);
     if (qk_unlikely(t->recorded))
         qk_recorder_end(w, t->baggage, t->status);

@@ -89,7 +89,7 @@ enum qk_deactivate_reason {
 /** What a parent answers to the failure of a child. */
 enum qk_directive {
     QK_DIRECTIVE_DEFAULT = 0, /**< as the parent's type says; of a type that says nothing: restart */
-    QK_RESUME = 1,            /**< goes on with its state as it is; after a failed on_activate: as restart */
+    QK_RESUME = 1,            /**< goes on with its state as it is; where that could not be made: as restart */
     QK_RESTART = 2,           /**< begins anew under the same key; what waits in its mailbox is kept */
     QK_STOP = 3,              /**< ends; what waits in its mailbox fails */
     QK_ESCALATE = 4,          /**< the parent fails too, and its parent is asked */

@@ -11,7 +11,7 @@
 #include "rt.pb-c.h"
 
 static const char *const names[EVENTS_METHODS] = {"Add",   "AddAll", "Get", "Position", "Reload", "Save",
-                                                  "Clear", "Replay", "Bad", "Quit",     "Panic"};
+                                                  "Clear", "Replay", "Bad", "Quit",     "Panic",  "Adopt"};
 static const char *const kind_names[EVENTS_KINDS] = {"eager", "lazy", "mixed", "rare", "plain"};
 static struct qk_method methods[EVENTS_KINDS][EVENTS_METHODS];
 static struct qk_type types[EVENTS_KINDS];
@@ -196,12 +196,14 @@ uint64_t events_snapshot(int64_t *ret_count)
 
 /* ---- the actors */
 
+static bool poisoned; /* an event could not be applied */
+
 static int apply(void *self, const ProtobufCMessage *message)
 {
     const Rt__Text *event = (const Rt__Text *)message;
     Rt__State *state = self;
     if (strcmp(event->text, "poison") == 0)
-        return QK_APP(3);
+        return poisoned = true, QK_APP(3);
     for (size_t i = 0; i < event->n_numbers; i++)
         state->count += event->numbers[i];
     return *event->text != '\0' ? qk_set_string(&state->note, event->text) : 0;
@@ -347,10 +349,24 @@ static int on_quit(qk_turn *t, void *self, const ProtobufCMessage *req, Protobuf
     return 0;
 }
 
+static void do_nothing(void *arg)
+{
+    (void)arg;
+}
+
 static int on_panic(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
-    (void)self, (void)req, (void)rep;
+    (void)self, (void)rep;
+    bool waits = strcmp(((const Rt__Text *)req)->text, "poisoned") == 0;
+    while (waits && !poisoned)
+        ck_assert_int_eq(qk_offload(t, do_nothing, NULL), 0);
     qk_panic(t, "enough");
+}
+
+static int on_adopt(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)rep;
+    return qk_spawn(t, types[MIXED].id, qk_ref(((const Rt__Text *)req)->text));
 }
 
 /* ---- calling them */
@@ -363,8 +379,9 @@ static int compare(const void *a, const void *b)
 
 static void make_type(int kind)
 {
-    static const qk_handler_fn handlers[EVENTS_METHODS] = {
-        on_add, on_add_all, on_get, on_position, on_reload, on_save, on_clear, on_replay, on_bad, on_quit, on_panic};
+    static const qk_handler_fn handlers[EVENTS_METHODS] = {on_add,    on_add_all, on_get,   on_position,
+                                                           on_reload, on_save,    on_clear, on_replay,
+                                                           on_bad,    on_quit,    on_panic, on_adopt};
     static const uint32_t flags[EVENTS_KINDS] = {[LAZY] = QK_TYPE_LAZY_STATE, [MIXED] = QK_TYPE_INTERLEAVE_ALWAYS};
     for (int i = 0; i < EVENTS_METHODS; i++)
         methods[kind][i] = (struct qk_method){.id = qk_fnv32(names[i]),
@@ -382,6 +399,7 @@ static void make_type(int kind)
                                    .methods = methods[kind],
                                    .n_methods = EVENTS_METHODS,
                                    .flags = flags[kind],
+                                   .directive = kind == LAZY ? QK_RESUME : QK_DIRECTIVE_DEFAULT,
                                    .store = "memory",
                                    .event = kind != PLAIN ? &rt__text__descriptor : NULL,
                                    .apply = apply,
@@ -396,6 +414,7 @@ void events_setup(void)
     harness_init(&events_harness, &plugin, NULL);
     events_harness.on_store = on_store;
     events_kind = EAGER;
+    poisoned = false;
 }
 
 void events_teardown(void)

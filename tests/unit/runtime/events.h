@@ -7,11 +7,26 @@
 
 #define EVENTS_MAX 2000
 
-enum events_method { ADD, ADD_ALL, GET, POSITION, RELOAD, SAVE, CLEAR, REPLAY, BAD, QUIT, PANIC, EVENTS_METHODS };
+enum events_method {
+    ADD,
+    ADD_ALL,
+    GET,
+    POSITION,
+    RELOAD,
+    SAVE,
+    CLEAR,
+    REPLAY,
+    BAD,
+    QUIT,
+    PANIC,
+    ADOPT,
+    EVENTS_METHODS
+};
 enum events_kind { EAGER, LAZY, MIXED, RARE, PLAIN, EVENTS_KINDS };
 
 /* Every third event brings a snapshot, of RARE the default. An event adds its numbers to the count and to the sum of
- * all actors, and its text becomes the note; one of the text "poison" can't be applied. */
+ * all actors, and its text becomes the note; one of the text "poison" can't be applied. Parents are LAZY ones, which
+ * have their children go on after a failure; PANIC with the text "poisoned" waits for such an event. */
 
 struct events_store {
     struct {

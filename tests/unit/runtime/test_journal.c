@@ -528,6 +528,87 @@ START_TEST(test_journal_operation_outlives_its_activation)
 }
 END_TEST
 
+/* Two turns fail the activation at once: one with an event that can't be applied, when the other has just failed it. */
+START_TEST(test_journal_apply_that_fails_in_an_activation_that_has_failed)
+{
+    Rt__Text in = RT__TEXT__INIT;
+    int64_t v;
+    events_kind = MIXED;
+    ck_assert_int_eq(events_add(1, &v), 0);
+    store.hold = true;
+    in.text = "poison";
+    harness_submit(&events_harness, QK_PORT_CALL, events_method(ADD), "a", &in.base, 1, 0);
+    harness_run(&events_harness);
+    in.text = "poisoned";
+    harness_submit(&events_harness, QK_PORT_CALL, events_method(PANIC), "a", &in.base, 2, 0);
+    qk_runtime_step(events_harness.rt); /* it does not rest before the event is there */
+    ck_assert(events_release());
+    release_all();
+    ck_assert_int_eq(status_of(2), QK_ECRASHED);
+    ck_assert_int_eq(status_of(1), QK_ECRASHED);
+    store.hold = false;
+    events_cut(1);
+    harness_advance(&events_harness, 60000);
+    expect_count(1);
+}
+END_TEST
+
+/* ---- activations that go on after a failure */
+
+static void adopt(void)
+{
+    Rt__Text in = RT__TEXT__INIT;
+    in.text = "a";
+    events_kind = LAZY;
+    ck_assert_int_eq(harness_call(&events_harness, events_method(ADOPT), "p", &in.base, NULL), 0);
+    harness_run(&events_harness);
+    events_kind = MIXED;
+}
+
+/* Whatever was stored meanwhile is in the state then. */
+START_TEST(test_journal_state_that_goes_on_is_the_fold)
+{
+    int64_t v;
+    adopt();
+    ck_assert_int_eq(events_add(1, &v), 0);
+    store.hold = true;
+    submit(ADD, 1);
+    harness_run(&events_harness);
+    submit(PANIC, 2);
+    harness_run(&events_harness);
+    ck_assert_int_eq(status_of(2), QK_ECRASHED);
+    release_all();
+    ck_assert_int_eq(status_of(1), QK_ECRASHED);
+    store.hold = false;
+    ck_assert_uint_eq(store.n, 2);
+    expect_position(2);
+    ck_assert_int_eq(events_add(5, &v), 0);
+    ck_assert_int_eq(v, 6);
+}
+END_TEST
+
+/* A state that is no fold of the journal does not go on, whatever the parent says. */
+START_TEST(test_journal_spoilt_state_does_not_go_on)
+{
+    int64_t v;
+    adopt();
+    ck_assert_int_eq(events_add(1, &v), 0);
+    ck_assert_int_eq(events_call(ADD, "poison", NULL, 0, &v), QK_ECRASHED);
+    harness_run(&events_harness);
+    ck_assert_int_eq(events_do(GET, &v), QK_EACTIVATE);
+    ck_assert_ptr_nonnull(strstr(harness_text, "the event at position 2 of mixed/a"));
+    events_cut(1);
+    harness_advance(&events_harness, 60000);
+    expect_count(1);
+    ck_assert_int_eq(events_add(1, &v), 0);
+    /* A failure of another kind is none of the state's. */
+    ck_assert_int_eq(events_do(PANIC, &v), QK_ECRASHED);
+    store.reads = 0;
+    expect_count(2);
+    ck_assert_uint_eq(store.reads, 0);
+}
+END_TEST
+
 /* ---- a random walk beside a model */
 
 static uint64_t random_state;
@@ -669,6 +750,9 @@ int main(void)
     tcase_add_test(c, test_journal_operations_of_one_activation_go_one_after_another);
     tcase_add_test(c, test_journal_load_is_seen_whole_or_not_at_all);
     tcase_add_loop_test(c, test_journal_operation_outlives_its_activation, 0, 6);
+    tcase_add_test(c, test_journal_apply_that_fails_in_an_activation_that_has_failed);
+    tcase_add_test(c, test_journal_state_that_goes_on_is_the_fold);
+    tcase_add_test(c, test_journal_spoilt_state_does_not_go_on);
     tcase_add_loop_test(c, test_journal_state_is_always_the_fold, 0, 200);
     tcase_add_loop_test(c, test_journal_turns_that_interleave_agree, 0, 200);
     suite_add_tcase(s, c);
