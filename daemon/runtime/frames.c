@@ -133,15 +133,16 @@ static void refuse(struct qk_worker *w, struct qk_port_frame *frame, int status,
     qk_frames_reply(w, frame, status, text, NULL, false);
 }
 
-/* Who calls, and who waits for it. */
+/* Who calls, and who waits for it. A copy: the reply, which may name the caller, goes where the frame's bytes are. */
 static void sign(struct qk_msg *msg, const struct qk_port_frame *frame)
 {
-    msg->sender = qk_port_frame_sender(frame);
-    if (frame->chain_len == 0)
-        return;
-    memcpy(qk_msg_extra(msg), qk_port_frame_chain(frame), frame->chain_len * sizeof(uint64_t));
-    msg->chain = qk_msg_extra(msg);
+    uint64_t *chain = qk_msg_extra(msg);
+    char *sender = (char *)(chain + frame->chain_len);
+    memcpy(chain, qk_port_frame_chain(frame), frame->chain_len * sizeof(*chain));
+    memcpy(sender, qk_port_frame_sender(frame), frame->sender_len);
+    msg->chain = chain;
     msg->chain_len = (uint8_t)frame->chain_len;
+    msg->sender = sender;
 }
 
 static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
@@ -170,7 +171,7 @@ static void accept_call(struct qk_worker *w, struct qk_port_frame *frame)
                             : "the loaded version of this actor type has no such method");
         return;
     }
-    struct qk_msg *msg = qk_msg_create(w, QK_MSG_FRAME, frame->chain_len * sizeof(uint64_t));
+    struct qk_msg *msg = qk_msg_create(w, QK_MSG_FRAME, frame->chain_len * sizeof(uint64_t) + frame->sender_len);
     if (msg == NULL) {
         refuse(w, frame, QK_ENOMEMORY, "out of memory");
         return;

@@ -10,11 +10,11 @@
 #include "base/fnv.h"
 #include "rt.pb-c.h"
 
-enum method { GO, TELL, LEAVE, TWO, BACK, FIND, N_NEAR };
-enum far_method { ADD, FAIL, WAIT, RETURN, NOTE, N_FAR };
+enum method { GO, TELL, LEAVE, TWO, BACK, FIND, ASK, N_NEAR };
+enum far_method { ADD, FAIL, WAIT, RETURN, NOTE, NAME, N_FAR };
 
-static const char *const near_names[N_NEAR] = {"Go", "Tell", "Leave", "Two", "Back", "Find"};
-static const char *const far_names[N_FAR] = {"Add", "Fail", "Wait", "Return", "Note"};
+static const char *const near_names[N_NEAR] = {"Go", "Tell", "Leave", "Two", "Back", "Find", "Ask"};
+static const char *const far_names[N_FAR] = {"Add", "Fail", "Wait", "Return", "Note", "Name"};
 static struct qk_method near_methods[N_NEAR], far_methods[N_FAR], unknown;
 static struct harness a, b;
 static bool there; /* whether the other runtime has the type */
@@ -138,6 +138,23 @@ static int on_wait(qk_turn *t, void *self, const ProtobufCMessage *req, Protobuf
     return 0;
 }
 
+/* Asks for its own name. */
+static int on_ask(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)req, (void)rep;
+    Rt__Text nothing = RT__TEXT__INIT, name = RT__TEXT__INIT;
+    int rc = qk_call(t, far_of(NAME), qk_ref("f"), 0, &nothing.base, &name.base);
+    snprintf(seen_caller, sizeof(seen_caller), "%s", name.text);
+    return keep(t, rc);
+}
+
+static int on_name(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)req;
+    ((Rt__Text *)rep)->text = (char *)(uintptr_t)qk_caller(t);
+    return 0;
+}
+
 /* Calls whoever called. */
 static int on_return(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
@@ -187,6 +204,8 @@ static void fill(struct qk_method *methods, const char *const *names, const qk_h
                                         .request = &rt__number__descriptor,
                                         .reply = &rt__number__descriptor,
                                         .handler = handlers[i]};
+    if (strcmp(names[n - 1], "Name") == 0)
+        methods[n - 1].request = methods[n - 1].reply = &rt__text__descriptor;
     qsort(methods, (size_t)n, sizeof(*methods), compare);
 }
 
@@ -212,8 +231,8 @@ static void tune(struct qk_runtime_config *config)
 
 static void setup(void)
 {
-    static const qk_handler_fn near_handlers[] = {on_go, on_tell, on_leave, on_two, on_back, on_find};
-    static const qk_handler_fn far_handlers[] = {on_add, on_fail, on_wait, on_return, on_note};
+    static const qk_handler_fn near_handlers[] = {on_go, on_tell, on_leave, on_two, on_back, on_find, on_ask};
+    static const qk_handler_fn far_handlers[] = {on_add, on_fail, on_wait, on_return, on_note, on_name};
     fill(near_methods, near_names, near_handlers, N_NEAR, &near_type);
     fill(far_methods, far_names, far_handlers, N_FAR, &far_type);
     unknown = *far_of(ADD);
@@ -314,6 +333,17 @@ START_TEST(test_remote_call_and_reply)
     ck_assert_uint_eq(notes[0].type_id, near_type.id); /* the turn that went on last */
     ck_assert_uint_eq(notes[0].method_id, near_of(GO)->id);
     ck_assert_uint_eq(notes[0].key_len, 1);
+}
+END_TEST
+
+/* The reply takes the place of the frame that its strings may be of. */
+START_TEST(test_remote_reply_names_the_caller)
+{
+    submit(ASK, 0);
+    carry();
+    ck_assert_int_eq(near_status, 0);
+    ck_assert_str_eq(seen_caller, "near/n");
+    qk_port_frame_destroy(client_reply());
 }
 END_TEST
 
@@ -522,6 +552,7 @@ int main(void)
     TCase *tc = tcase_create("remote");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, test_remote_call_and_reply);
+    tcase_add_test(tc, test_remote_reply_names_the_caller);
     tcase_add_test(tc, test_remote_error_comes_with_its_text);
     tcase_add_test(tc, test_remote_calls_overlap);
     tcase_add_test(tc, test_remote_crash_ends_the_call);
