@@ -15,8 +15,6 @@
     (1u << QK_PORT_CALL | 1u << QK_PORT_SEND | 1u << QK_PORT_REPLY | 1u << QK_PORT_CANCEL | 1u << QK_PORT_DEACTIVATE | \
      1u << QK_PORT_STORED | 1u << QK_PORT_QUERY | 1u << QK_PORT_SETUP | 1u << QK_PORT_DRAIN | 1u << QK_PORT_STOP)
 
-#define FILES_MAX 1024 /* open at once, the plugin's and its own */
-
 static int refuse(struct qk_host_process *host, const char *code, const char *text)
 {
     size_t code_len = strlen(code), text_len = strnlen(text, 1024);
@@ -65,17 +63,35 @@ static int hear(struct qk_host_process *host)
     return 0;
 }
 
+/* What the configuration grants beyond what every plugin has. */
+static struct qk_sandbox_path *list_paths(const Quark__Host__Setup *setup)
+{
+    static const unsigned access[] = {QK_SANDBOX_READ, QK_SANDBOX_READ | QK_SANDBOX_WRITE,
+                                      QK_SANDBOX_READ | QK_SANDBOX_WRITE | QK_SANDBOX_DEVICE};
+    struct qk_sandbox_path *paths = calloc(setup->n_paths + 1, sizeof(*paths));
+    for (size_t i = 0; paths != NULL && i < setup->n_paths; i++)
+        paths[i] = (struct qk_sandbox_path){setup->paths[i]->path, access[setup->paths[i]->access % 3]};
+    return paths;
+}
+
 static int go_inside(struct qk_host_process *host)
 {
     static const int keep[] = {STDERR_FILENO, QK_PAIR_MEMORY_FD, QK_PAIR_BELL_FD, QK_HOST_PLUGIN_FD};
+    struct qk_sandbox_path *paths = list_paths(host->setup);
     const struct qk_sandbox_spec spec = {.keep = keep,
                                          .n_keep = sizeof(keep) / sizeof(keep[0]),
-                                         .files_max = FILES_MAX,
+                                         .paths = paths,
+                                         .n_paths = host->setup->n_paths,
+                                         .network = host->setup->network,
+                                         .memory_max = host->setup->memory_max,
+                                         .files_max = host->setup->files_max,
                                          .parent = getppid(),
                                          .best_effort = host->setup->best_effort,
                                          .on_violation = qk_host_on_violation};
-    char why[QK_SANDBOX_WHY_MAX];
-    return qk_sandbox_enter(&spec, why, sizeof(why)) < 0 ? refuse(host, QK_PLUGIN_RESOURCES, why) : 0;
+    char why[QK_SANDBOX_WHY_MAX] = "no memory";
+    int rc = paths != NULL ? qk_sandbox_enter(&spec, why, sizeof(why)) : -1;
+    free(paths);
+    return rc < 0 ? refuse(host, QK_PLUGIN_RESOURCES, why) : 0;
 }
 
 static int load(struct qk_host_process *host)

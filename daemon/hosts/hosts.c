@@ -37,7 +37,9 @@ int qk_hosts_create(const struct qk_hosts_config *config, struct qk_hosts **ret_
         return -ENOMEM;
     hosts->config = *config;
     hosts->program = strdup(config->program != NULL ? config->program : "");
-    if (hosts->program == NULL || qk_timer_create(config->control, qk_process_look, hosts, &hosts->look) < 0) {
+    hosts->config.grants = (struct qk_grants){0};
+    if (hosts->program == NULL || qk_grants_copy(&config->grants, &hosts->config.grants) < 0 ||
+        qk_timer_create(config->control, qk_process_look, hosts, &hosts->look) < 0) {
         qk_hosts_destroy(hosts);
         return -ENOMEM;
     }
@@ -81,6 +83,7 @@ void qk_hosts_destroy(struct qk_hosts *hosts)
     if (hosts->look != NULL)
         qk_timer_destroy(hosts->look);
     free(hosts->program);
+    qk_grants_finish(&hosts->config.grants);
     free(hosts);
 }
 

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "hosts/grants.h"
 #include "loop/loop.h"
 #include "plugin/note.h"
 #include "plugin/refusal.h"
@@ -36,10 +37,11 @@ struct qk_hosts_config {
     uint32_t long_turn_ms;
     uint32_t offload_threads;
     uint32_t offload_queue;
-    bool confined;     /* inside the sandbox */
-    bool best_effort;  /* also where the kernel lacks a protection */
-    uint32_t start_ms; /* how long a process may take until its actors can be called */
-    uint32_t stuck_ms; /* a process of which a worker makes no progress for so long is ended */
+    struct qk_grants grants; /* copied */
+    bool confined;           /* inside the sandbox */
+    bool best_effort;        /* also where the kernel lacks a protection */
+    uint32_t start_ms;       /* how long a process may take until its actors can be called */
+    uint32_t stuck_ms;       /* a process of which a worker makes no progress for so long is ended */
     /* Takes what hosts say: answers to others, and what they ask of others. `origin` of what a host asks has the
      * highest bit set. Any thread, outside of locks. */
     void (*route)(void *arg, struct qk_port_frame *chain);

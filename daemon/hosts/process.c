@@ -119,13 +119,15 @@ static struct qk_port_frame *make_setup(const struct qk_hosted *hosted)
     setup.offload_queue = c->offload_queue;
     setup.confined = c->confined;
     setup.best_effort = c->best_effort;
+    int rc = qk_grants_tell(&c->grants, hosted->name, &setup);
     size_t size = quark__host__setup__get_packed_size(&setup);
-    struct qk_port_frame *frame = qk_port_frame_create(size);
+    struct qk_port_frame *frame = rc == 0 ? qk_port_frame_create(size) : NULL;
     if (frame != NULL) {
         frame->kind = QK_PORT_SETUP;
         frame->payload_len = (uint32_t)size;
         quark__host__setup__pack(&setup, frame->bytes);
     }
+    qk_grants_clear(&setup);
     return frame;
 }
 

@@ -93,7 +93,7 @@ static void *thread_main(void *arg)
     sigemptyset(&set);
     sigaddset(&set, backtrace_signal());
     /* A fault whose signal is blocked ends the process before a handler could say anything. */
-    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGSYS};
     for (size_t i = 0; i < sizeof(faults) / sizeof(faults[0]); i++)
         sigaddset(&set, faults[i]);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);

@@ -65,6 +65,7 @@ static const char *tool_type(enum qk_key_type type)
     case QK_KEY_USERS:
     case QK_KEY_GROUPS:
     case QK_KEY_NAMES:
+    case QK_KEY_GRANTS:
         return "list";
     case QK_KEY_INTEGER:
     case QK_KEY_BOOLEAN:

@@ -228,6 +228,20 @@ int qk_convert_text(const struct qk_key *key, const char *text, struct qk_value 
     return ret_value->text != NULL ? 0 : -ENOMEM;
 }
 
+/* "PLUGIN:/path" */
+static int check_grant(const struct qk_key *key, const char *text, struct qk_objection *why)
+{
+    char plugin[64];
+    const char *colon = strchr(text, ':');
+    if (colon == NULL || colon == text || (size_t)(colon - text) >= sizeof(plugin)) {
+        HELP(why, "write the plugin's name, a colon, and the path: `counter:/srv/counter`");
+        return refuse(why, "QK0213", "`%.80s` does not say to which plugin it is granted", text);
+    }
+    snprintf(plugin, sizeof(plugin), "%.*s", (int)(colon - text), text);
+    int rc = check_name(key, plugin, why);
+    return rc < 0 ? rc : check_path(key, colon + 1, why);
+}
+
 int qk_convert_element(const struct qk_key *key, const char *text, struct qk_objection *ret_why)
 {
     if (key->type == QK_KEY_PATHS)
@@ -236,5 +250,7 @@ int qk_convert_element(const struct qk_key *key, const char *text, struct qk_obj
         return refuse(ret_why, "QK0213", "`%s` has an empty name", key->dotted);
     if (key->type == QK_KEY_NAMES)
         return check_name(key, text, ret_why);
+    if (key->type == QK_KEY_GRANTS)
+        return check_grant(key, text, ret_why);
     return 0;
 }

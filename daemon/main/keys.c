@@ -52,6 +52,8 @@ const char *qk_key_type_name(enum qk_key_type type)
         return "level";
     case QK_KEY_NAMES:
         return "list of names";
+    case QK_KEY_GRANTS:
+        return "list of grants";
     case QK_KEY_ISOLATION:
         return "kind of isolation";
     }

@@ -34,6 +34,7 @@ enum qk_key_type {
     QK_KEY_MODE,      /* "0660" */
     QK_KEY_LEVEL,     /* of the log */
     QK_KEY_NAMES,     /* a list of names as QK_KEY_NAME */
+    QK_KEY_GRANTS,    /* a list of "PLUGIN:/path" */
     QK_KEY_ISOLATION, /* "process" or "none" */
 };
 

@@ -153,6 +153,12 @@ static void fill_in(struct qk_settings *s)
     s->silo.isolated = (const char *const *)c->values[QK_KEY_PLUGINS_ISOLATED].list;
     s->silo.not_isolated = (const char *const *)c->values[QK_KEY_PLUGINS_NOT_ISOLATED].list;
     s->silo.best_effort = c->values[QK_KEY_PLUGINS_BEST_EFFORT].number != 0;
+    s->silo.grants.memory_max = (uint64_t)c->values[QK_KEY_PLUGINS_MEMORY].number;
+    s->silo.grants.files_max = (uint32_t)c->values[QK_KEY_PLUGINS_OPEN_FILES].number;
+    s->silo.grants.read = (const char *const *)c->values[QK_KEY_PLUGINS_READ].list;
+    s->silo.grants.write = (const char *const *)c->values[QK_KEY_PLUGINS_WRITE].list;
+    s->silo.grants.devices = (const char *const *)c->values[QK_KEY_PLUGINS_DEVICES].list;
+    s->silo.grants.network = (const char *const *)c->values[QK_KEY_PLUGINS_NETWORK].list;
     s->silo.stuck_ms = milliseconds(c, QK_KEY_PLUGINS_STUCK);
     s->silo.workers = (uint32_t)c->values[QK_KEY_RUNTIME_WORKERS].number;
     s->silo.pin_workers = c->values[QK_KEY_RUNTIME_PIN_WORKERS].number != 0;

@@ -128,7 +128,7 @@ static int read_list(struct walk *w, const struct qk_key *key, const config_sett
 static bool is_list_key(const struct qk_key *key)
 {
     return key->type == QK_KEY_PATHS || key->type == QK_KEY_USERS || key->type == QK_KEY_GROUPS ||
-           key->type == QK_KEY_NAMES;
+           key->type == QK_KEY_NAMES || key->type == QK_KEY_GRANTS;
 }
 
 static int read_scalar(const struct qk_key *key, const config_setting_t *setting, struct qk_value *value,

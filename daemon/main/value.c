@@ -99,6 +99,7 @@ void qk_value_write(FILE *to, enum qk_key_type type, const struct qk_value *valu
     case QK_KEY_USERS:
     case QK_KEY_GROUPS:
     case QK_KEY_NAMES:
+    case QK_KEY_GRANTS:
         write_list(to, value);
         break;
     case QK_KEY_INTEGER:

@@ -39,6 +39,7 @@ void qk_silo_config_init(struct qk_silo_config *config)
         .memory_store_bytes = 64u << 20,
         .host_program = "quark-host",
         .stuck_ms = 10000,
+        .grants = {.memory_max = 4ull << 30, .files_max = 1024},
     };
 }
 
@@ -175,6 +176,7 @@ static int make_hosts(struct qk_silo *silo, const struct qk_silo_config *config,
     hosts.offload_queue = config->offload_queue;
     hosts.stuck_ms = config->stuck_ms;
     hosts.best_effort = config->best_effort;
+    hosts.grants = config->grants;
     hosts.route = qk_silo_route;
     hosts.log = on_hosts_log;
     hosts.arg = silo;

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "hosts/grants.h"
 #include "loop/loop.h"
 
 struct qk_silo;
@@ -55,6 +56,7 @@ struct qk_silo_config {
     const char *const *isolated;     /* names of plugins that do where the others do not; ends with NULL, or is NULL */
     const char *const *not_isolated; /* likewise */
     bool best_effort;                /* isolate also where the kernel lacks a protection */
+    struct qk_grants grants;         /* what isolated plugins may use */
     uint32_t stuck_ms;               /* a plugin's process of which a turn holds its thread for longer is ended */
     const char *const *config_files; /* that were read, for the status; ends with NULL, or is NULL */
 };
