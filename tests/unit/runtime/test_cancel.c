@@ -9,11 +9,11 @@
 #include "base/fnv.h"
 #include "rt.pb-c.h"
 
-enum method { HOLD, THROUGH, LEAVE, CROSS, TOUCH, SPIN, N_METHODS };
+enum method { HOLD, THROUGH, LEAVE, CROSS, TOUCH, SPIN, PAUSE, N_METHODS };
 
-static const char *const names[N_METHODS] = {"Hold", "Through", "Leave", "Cross", "Touch", "Spin"};
+static const char *const names[N_METHODS] = {"Hold", "Through", "Leave", "Cross", "Touch", "Spin", "Pause"};
 static struct qk_method methods[N_METHODS];
-static int cancelled_status, saw_cancelled, touched, holding;
+static int cancelled_status, saw_cancelled, touched, holding, paused;
 static char cancelled_text[2048];
 
 static const struct qk_method *find(int method)
@@ -74,6 +74,16 @@ static int on_cross(qk_turn *t, void *self, const ProtobufCMessage *req, Protobu
     return rc < 0 ? qk_fail(t, rc, "%s", qk_error(t)) : 0;
 }
 
+/* Lets others run `value` times. */
+static int on_pause(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
+{
+    (void)self, (void)rep;
+    for (int64_t i = 0; i < ((const Rt__Number *)req)->value; i++)
+        qk_yield(t);
+    paused++;
+    return 0;
+}
+
 static int on_touch(qk_turn *t, void *self, const ProtobufCMessage *req, ProtobufCMessage *rep)
 {
     (void)t, (void)self, (void)req, (void)rep;
@@ -111,8 +121,9 @@ static int compare(const void *a, const void *b)
 
 static void setup(void)
 {
-    static const qk_handler_fn handlers[N_METHODS] = {on_hold, on_through, on_leave, on_cross, on_touch, on_spin};
-    cancelled_status = saw_cancelled = touched = holding = 0;
+    static const qk_handler_fn handlers[N_METHODS] = {on_hold,  on_through, on_leave, on_cross,
+                                                      on_touch, on_spin,    on_pause};
+    cancelled_status = saw_cancelled = touched = holding = paused = 0;
     type.id = qk_fnv64("t");
     for (int i = 0; i < N_METHODS; i++)
         methods[i] = (struct qk_method){.id = qk_fnv32(names[i]),
@@ -203,6 +214,40 @@ START_TEST(test_cancel_of_a_client_that_has_gone)
 }
 END_TEST
 
+static void cancel(uint64_t id)
+{
+    struct qk_port_frame *f = qk_port_frame_create(0);
+    f->kind = QK_PORT_CANCEL;
+    f->call_id = id;
+    qk_runtime_submit(h.rt, f);
+}
+
+/* A turn waits for room in the mailbox of an actor that then makes some, in the last run of a round or before that, and
+ * in the next round its client goes. */
+START_TEST(test_cancel_of_a_turn_that_has_just_got_room)
+{
+    for (int64_t n = 100; n < 500; n++) {
+        paused = holding = cancelled_status = 0;
+        static const char *const spinners[] = {"s1", "s2", "s3"}; /* no round ends before its time */
+        for (int64_t i = 0; i <= n % 3; i++)
+            submit(HOLD, spinners[i], 0, 20 + (uint64_t)i, 60000);
+        submit(PAUSE, "holder", n, 2, 60000);
+        for (uint64_t i = 0; i < 7; i++)
+            submit(i == 0 ? HOLD : TOUCH, "holder", 0, 10 + i, 60000);
+        submit(THROUGH, "one", 0, 3, 60000);
+        while (paused == 0)
+            qk_runtime_step(h.rt);
+        cancel(3);
+        step(20);
+        ck_assert_msg(cancelled_status == QK_ECANCELLED, "after %d times: %d", (int)n, cancelled_status);
+        cancel(0);
+        harness_run(&h);
+        for (struct qk_port_frame *f; (f = harness_reply(&h)) != NULL;)
+            qk_port_frame_destroy(f);
+    }
+}
+END_TEST
+
 START_TEST(test_cancel_is_seen_by_a_turn_past_its_deadline)
 {
     submit(SPIN, "s", 0, 1, 10000);
@@ -270,6 +315,7 @@ int main(void)
     tcase_add_test(c, test_cancel_reaches_down_the_chain);
     tcase_add_test(c, test_cancel_drops_what_has_not_begun);
     tcase_add_test(c, test_cancel_of_a_client_that_has_gone);
+    tcase_add_test(c, test_cancel_of_a_turn_that_has_just_got_room);
     tcase_add_test(c, test_cancel_is_seen_by_a_turn_past_its_deadline);
     tcase_add_test(c, test_cancel_deadlock_of_two_is_found_within_a_second);
     tcase_add_test(c, test_cancel_long_waits_without_a_cycle_are_left_alone);
