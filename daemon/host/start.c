@@ -117,6 +117,13 @@ static bool is_elsewhere(void *arg, uint64_t type_id)
     return true;
 }
 
+/* Where calls come one after another, each finds a worker awake; how long that is worth while the runtime learns. */
+static bool expects(void *arg)
+{
+    (void)arg;
+    return true;
+}
+
 static struct qk_port_note *note_of(void *arg, uint32_t worker)
 {
     return &((struct qk_host_process *)arg)->pair.board->workers[worker].note;
@@ -137,6 +144,7 @@ static int make_runtime(struct qk_host_process *host)
     rt.offload_arg = host->crew;
     rt.log = qk_host_log;
     rt.log_arg = host;
+    rt.expects = expects;
     rt.elsewhere = is_elsewhere;
     rt.note = note_of;
     rt.note_arg = host;

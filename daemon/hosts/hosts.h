@@ -90,6 +90,9 @@ int qk_hosts_poll(struct qk_hosts *hosts);
 bool qk_hosts_doze(struct qk_hosts *hosts);
 void qk_hosts_rouse(struct qk_hosts *hosts);
 
+/* Whether a host owes an answer, so that the poller may soon have something. Any thread. */
+bool qk_hosts_expect(struct qk_hosts *hosts);
+
 /* No new calls from outside. */
 void qk_hosts_drain(struct qk_hosts *hosts);
 

@@ -348,3 +348,17 @@ void qk_hosts_rouse(struct qk_hosts *hosts)
         pthread_mutex_unlock(&hosted->read_lock);
     }
 }
+
+bool qk_hosts_expect(struct qk_hosts *hosts)
+{
+    bool expects = false;
+    unsigned count = atomic_load_explicit(&hosts->count, memory_order_acquire);
+    for (unsigned i = 0; i < count && !expects; i++) {
+        struct qk_hosted *hosted = atomic_load_explicit(&hosts->list[i], memory_order_acquire);
+        if (pthread_mutex_trylock(&hosted->read_lock) != 0)
+            return true; /* somebody looks there right now */
+        expects = hosted->run != NULL && qk_channel_pending(hosted->run->channel) != 0;
+        pthread_mutex_unlock(&hosted->read_lock);
+    }
+    return expects;
+}

@@ -56,6 +56,10 @@ struct qk_runtime_config {
     int64_t (*wall_ms)(void *arg); /* since 1970; any thread */
     void *clock_arg;
     struct qk_poller poller; /* poll NULL: none */
+    /* Whether something will soon come through the poller, so that it is worth while to stay awake for it a little
+     * longer than spin_ns. Any worker. NULL: never. */
+    bool (*expects)(void *arg);
+    void *expects_arg;
     /* Takes a chain of frames out of the runtime and owns them; called by workers, never on a fiber, and by the
      * watcher for a worker that a long turn holds. */
     void (*deliver)(void *arg, struct qk_port_frame *chain);

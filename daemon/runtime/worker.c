@@ -13,13 +13,14 @@
 #include <string.h>
 #include "wire/message.h"
 
-#define ROUND_TIMERS  512     /* due timers in a round */
-#define STORE_SPIN_NS 500000  /* how long a worker looks for work while a store owes one of its fibers an answer */
-#define VAIN_MAX      16      /* such waits in vain, after which there are none */
-#define VAIN_AGAIN    256     /* but for one in so many */
-#define ROUND_NS      1000000 /* after that a round ends early: replies, timers and frames wait for its end */
-#define POLL_EVERY_NS 50000   /* how often a busy worker looks into the poller */
-#define BACKLOG       32      /* runnable activations that are worth waking another worker for at once */
+#define ROUND_TIMERS   512     /* due timers in a round */
+#define STORE_SPIN_NS  500000  /* how long a worker looks for work while a store owes one of its fibers an answer */
+#define EXPECT_SPIN_NS 200000  /* the same while the owner expects something through the poller */
+#define VAIN_MAX       16      /* such waits in vain, after which there are none */
+#define VAIN_AGAIN     256     /* but for one in so many */
+#define ROUND_NS       1000000 /* after that a round ends early: replies, timers and frames wait for its end */
+#define POLL_EVERY_NS  50000   /* how often a busy worker looks into the poller */
+#define BACKLOG        32      /* runnable activations that are worth waking another worker for at once */
 
 static _Thread_local struct qk_worker *current;
 
@@ -395,17 +396,29 @@ static bool steal(struct qk_worker *w)
     return true;
 }
 
+/* What makes it worth to look for longer than usual, and how long. */
+static int64_t prospect(const struct qk_worker *w)
+{
+    const struct qk_runtime *rt = w->rt;
+    if (atomic_load_explicit(&((struct qk_worker *)w)->storing, memory_order_relaxed) != 0)
+        return STORE_SPIN_NS;
+    /* What comes through the poller one worker can await for all. */
+    if (rt->config.expects != NULL && atomic_load(&((struct qk_runtime *)rt)->spinning) == 0 &&
+        rt->config.expects(rt->config.expects_arg))
+        return EXPECT_SPIN_NS;
+    return 0;
+}
+
 /* How long to look. A store on a fast disk answers within a few hundred microseconds, and waking up would add a good
- * part of that to every save; where it proves slower, the processor is not kept busy for it, but for a try now and
- * then. */
+ * part of that to every save; so does another process that is at work. Where they prove slower, the processor is not
+ * kept busy for it, but for a try now and then. */
 static int64_t patience(struct qk_worker *w, bool *ret_longer)
 {
     int64_t spin_ns = w->rt->config.spin_ns;
     /* A single worker's processor may be the one that the store needs. */
-    *ret_longer = w->rt->n_workers > 1 && spin_ns < STORE_SPIN_NS &&
-                  atomic_load_explicit(&w->storing, memory_order_relaxed) != 0 &&
-                  (w->vain < VAIN_MAX || ++w->vain % VAIN_AGAIN == 0);
-    return *ret_longer ? STORE_SPIN_NS : spin_ns;
+    int64_t longer = w->rt->n_workers > 1 ? prospect(w) : 0;
+    *ret_longer = longer > spin_ns && (w->vain < VAIN_MAX || ++w->vain % VAIN_AGAIN == 0);
+    return *ret_longer ? longer : spin_ns;
 }
 
 /* Looks for work for a little while. True when there is some. */

@@ -74,6 +74,11 @@ static void on_hosts_log(void *arg, enum qk_log_level level, const char *code, c
     qk_lines_put(((struct qk_silo *)arg)->lines, level, code, type, key, request_id, text);
 }
 
+static bool expects(void *arg)
+{
+    return qk_hosts_expect(((struct qk_silo *)arg)->hosts);
+}
+
 static bool is_elsewhere(void *arg, uint64_t type_id)
 {
     return qk_hosts_find_type(((struct qk_silo *)arg)->hosts, type_id) != NULL;
@@ -197,6 +202,8 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.offload_arg = silo->crew;
     rt.log = on_runtime_log;
     rt.log_arg = silo;
+    rt.expects = expects;
+    rt.expects_arg = silo;
     rt.elsewhere = is_elsewhere;
     rt.elsewhere_arg = silo;
     rt.default_timeout_ms = config->default_timeout_ms;

@@ -42,9 +42,10 @@ struct qk_channel {
     bool closed;    /* by qk_channel_abandon() */
     int closed_status;
     const char *closed_text;
-    atomic_bool broken; /* the other side's index was impossible: nothing goes out any more */
-    atomic_bool stuck;  /* something waits for room */
-    atomic_bool choked; /* far too much does */
+    atomic_bool broken;  /* the other side's index was impossible: nothing goes out any more */
+    atomic_bool stuck;   /* something waits for room */
+    atomic_bool choked;  /* far too much does */
+    atomic_uint pending; /* unanswered questions of this side */
     /* The reader's. */
     struct qk_port_frame *coming; /* a large frame, as far as it has come */
     size_t come;
@@ -202,6 +203,12 @@ static void push(struct qk_channel *ch)
     atomic_store_explicit(&ch->choked, choked, memory_order_relaxed);
 }
 
+/* At the end of what may have changed it, under the lock. */
+static void note_pending(struct qk_channel *ch)
+{
+    atomic_store_explicit(&ch->pending, ch->questions.count, memory_order_relaxed);
+}
+
 static bool publish(struct qk_channel *ch)
 {
     return !ch->broken && !ch->closed && qk_ring_publish(&ch->pair->out);
@@ -316,6 +323,7 @@ void qk_channel_send(struct qk_channel *ch, struct qk_port_frame *chain, struct 
     }
     push(ch);
     bool wake = publish(ch);
+    note_pending(ch);
     pthread_mutex_unlock(&ch->lock);
     if (wake)
         qk_pair_wake(ch->pair);
@@ -328,6 +336,7 @@ void qk_channel_flush(struct qk_channel *ch)
     pthread_mutex_lock(&ch->lock);
     push(ch);
     bool wake = publish(ch);
+    note_pending(ch);
     pthread_mutex_unlock(&ch->lock);
     if (wake)
         qk_pair_wake(ch->pair);
@@ -339,12 +348,9 @@ bool qk_channel_is_idle(const struct qk_channel *ch)
            !atomic_load_explicit(&((struct qk_channel *)ch)->stuck, memory_order_relaxed);
 }
 
-uint32_t qk_channel_pending(struct qk_channel *ch)
+uint32_t qk_channel_pending(const struct qk_channel *ch)
 {
-    pthread_mutex_lock(&ch->lock);
-    uint32_t n = ch->questions.count;
-    pthread_mutex_unlock(&ch->lock);
-    return n;
+    return atomic_load_explicit(&((struct qk_channel *)ch)->pending, memory_order_relaxed);
 }
 
 /* ---- receiving */
@@ -520,6 +526,7 @@ int qk_channel_receive(struct qk_channel *ch, unsigned max, struct qk_port_frame
             push(ch);
             wake = publish(ch) || wake;
         }
+        note_pending(ch);
         pthread_mutex_unlock(&ch->lock);
     }
     if (wake)
@@ -578,6 +585,7 @@ struct qk_port_frame *qk_channel_abandon(struct qk_channel *ch, int status, cons
         frame->next = chain;
         chain = frame;
     }
+    note_pending(ch);
     pthread_mutex_unlock(&ch->lock);
     return chain;
 }

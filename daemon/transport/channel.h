@@ -69,6 +69,6 @@ bool qk_channel_is_idle(const struct qk_channel *channel);
 struct qk_port_frame *qk_channel_abandon(struct qk_channel *channel, int status, const char *text);
 
 /* Unanswered questions of this side. Any thread. */
-uint32_t qk_channel_pending(struct qk_channel *channel);
+uint32_t qk_channel_pending(const struct qk_channel *channel);
 
 #endif

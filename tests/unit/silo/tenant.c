@@ -105,3 +105,10 @@ int tenant_carry(qk_turn *t, Tenant__Count *self, const Tenant__Load *req, Tenan
         rep->data.data[i] = (uint8_t)(req->data.data[i] + 1);
     return 0;
 }
+
+int tenant_measure(qk_turn *t, Tenant__Count *self, const Tenant__Load *req, Tenant__Number *rep)
+{
+    (void)t, (void)self;
+    rep->value = (int64_t)req->data.len;
+    return 0;
+}

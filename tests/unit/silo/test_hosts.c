@@ -15,6 +15,7 @@
 #include "tenant.pb-c.h"
 
 static char plugins[128];
+static uint32_t stuck_ms = 60000;
 
 static void install(const char *name)
 {
@@ -32,7 +33,7 @@ static void isolate(struct qk_silo_config *config)
     config->plugin_dirs = dirs;
     config->host_program = QUARK_HOST;
     config->isolate = true;
-    config->stuck_ms = 1000;
+    config->stuck_ms = stuck_ms;
     config->best_effort = SANITIZED;
 }
 
@@ -227,6 +228,7 @@ END_TEST
 START_TEST(test_hosts_end_who_is_stuck)
 {
     struct peer p;
+    stuck_ms = 1000;
     begin("tenant", &p);
     ck_assert_int_eq(ask(&p, "Spin", "s", 0, NULL), QK_ECRASHED);
     ck_assert_ptr_nonnull(strstr(text, "held its thread"));
@@ -305,6 +307,90 @@ START_TEST(test_hosts_list_their_actors)
 }
 END_TEST
 
+/* The pid of the plugin's process; 0: none at the moment. */
+static pid_t pid_of_plugin(struct peer *p)
+{
+    Quark__Admin__AdminReply *reply = list_plugins(p);
+    pid_t pid = (pid_t)reply->plugins->plugins[0]->pid;
+    quark__admin__admin_reply__free_unpacked(reply, NULL);
+    return pid;
+}
+
+/* Killed in the middle of calls of every kind, again and again: each call ends once. */
+#define BURST 200
+
+START_TEST(test_hosts_end_each_call_once)
+{
+    struct peer p;
+    begin("tenant", &p);
+    for (unsigned round = 0; round < 4; round++) {
+        uint8_t seen[BURST + 1] = {0};
+        unsigned crashed = 0;
+        static const char *const methods[] = {"Add", "Keep", "Reach", "Say"};
+        ck_assert_int_eq(ask_again(&p, "Add", "a", 1, NULL), 0);
+        pid_t pid = pid_of_plugin(&p);
+        ck_assert_int_ne(pid, 0);
+        call(&p, 99, "Wait", "w", 0); /* is there when the other is answered, and stays */
+        ck_assert_int_eq(ask(&p, "Add", "a", 1, NULL), 0);
+        for (unsigned i = 0; i < BURST; i++) {
+            char key[16];
+            snprintf(key, sizeof(key), "k%u", i % 17);
+            call(&p, 100 + i, methods[i % 4], key, 1);
+            if (i == BURST / 2)
+                kill(pid, SIGKILL);
+        }
+        for (unsigned i = 0; i <= BURST; i++) {
+            int32_t status;
+            struct peer_frame f;
+            uint64_t id = peer_reply(&p, &status, &f);
+            peer_free(&f);
+            ck_assert_uint_ge(id, 99);
+            ck_assert_uint_lt(id, 100 + BURST);
+            ck_assert_uint_eq(seen[id - 99]++, 0);
+            ck_assert(status == 0 || status == QK_ECRASHED || status == QK_EUNAVAILABLE);
+            crashed += status == QK_ECRASHED;
+        }
+        ck_assert_uint_gt(crashed, 0);
+    }
+    end(&p);
+}
+END_TEST
+
+/* A process that is stopped takes what its ring and the silo's queue hold, and no more; then it goes on. */
+START_TEST(test_hosts_that_do_not_read_cost_so_much_and_no_more)
+{
+    struct peer p;
+    begin("tenant", &p);
+    pid_t pid = pid_of_plugin(&p);
+    unsigned n = 0;
+    int32_t status = 0;
+    struct peer_frame f;
+    static uint8_t bytes[(1 << 20) + 16];
+    Tenant__Load load = TENANT__LOAD__INIT;
+    load.data.data = calloc(1, 1 << 20);
+    load.data.len = 1 << 20;
+    size_t size = tenant__load__pack(&load, bytes);
+    kill(pid, SIGSTOP);
+    for (; n < 100; n++)
+        peer_call(&p, n + 1, qk_fnv64("tenant"), qk_fnv32("Measure"), "a", bytes, size, false);
+    ck_assert_uint_gt(peer_reply(&p, &status, &f), 60); /* what comes at once was refused */
+    peer_free(&f);
+    ck_assert_int_eq(status, QK_EOVERLOADED);
+    kill(pid, SIGCONT);
+    unsigned refused = 1, done = 0;
+    while (refused + done < n) {
+        peer_reply(&p, &status, &f);
+        peer_free(&f);
+        ck_assert(status == 0 || status == QK_EOVERLOADED);
+        refused += status == QK_EOVERLOADED;
+        done += status == 0;
+    }
+    ck_assert_uint_ge(done, 60);
+    free(load.data.data);
+    end(&p);
+}
+END_TEST
+
 START_TEST(test_hosts_write_lines)
 {
     struct peer p;
@@ -346,6 +432,8 @@ int main(void)
     tcase_add_test(tc, test_hosts_quarantine_who_kills_them);
     tcase_add_test(tc, test_hosts_cancel_when_the_client_goes);
     tcase_add_test(tc, test_hosts_list_their_actors);
+    tcase_add_test(tc, test_hosts_end_each_call_once);
+    tcase_add_test(tc, test_hosts_that_do_not_read_cost_so_much_and_no_more);
     tcase_add_test(tc, test_hosts_write_lines);
     tcase_add_test(tc, test_hosts_end_with_the_silo);
     suite_add_tcase(s, tc);
