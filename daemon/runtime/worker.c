@@ -150,6 +150,8 @@ void qk_worker_take_memos(struct qk_worker *w)
         struct qk_memo *next = memo->next;
         if (memo->kind == QK_MEMO_DEADLOCK)
             qk_deadlock_told(w, memo);
+        else if (memo->kind == QK_MEMO_STORED && w->running != NULL)
+            qk_worker_tell(w, w, memo); /* it is unpacked on the worker's own stack: a fiber's may be too small */
         else if (memo->kind == QK_MEMO_STORED)
             qk_state_told(w, memo);
         else if (memo->kind == QK_MEMO_OFFLOADED)
