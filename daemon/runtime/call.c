@@ -42,6 +42,16 @@ static int refuse_return(struct qk_turn_state *t, const struct qk_msg *msg, cons
     return refuse(t, QK_EREENTRANT, text);
 }
 
+/* The wait for room is over, and so is what it was for, since the same moment: the room is the next one's. */
+static int leave_room(struct qk_turn_state *t, struct qk_rt_type *type, struct qk_ref to)
+{
+    struct qk_act *act = qk_act_locate(t->worker, type, to.key, to.key_len, false);
+    if (act != NULL)
+        qk_call_wake_waiters(t->worker, act, 1);
+    return refuse(t, QK_ECANCELLED,
+                  t->doomed ? "the activation has failed" : "nobody waits for the outcome of this turn any more");
+}
+
 /* Puts the message into the actor's mailbox, waiting for room; the message stays the caller's on an error. */
 QK_INLINE int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to, bool called)
 {
@@ -72,9 +82,12 @@ QK_INLINE int post(struct qk_turn_state *t, struct qk_msg *msg, struct qk_ref to
             return refuse(t, QK_EOVERLOADED, "the actor's own mailbox is full");
         if ((msg->type->desc->flags & QK_TYPE_REFUSE_WHEN_FULL) != 0)
             return refuse(t, QK_EOVERLOADED, "the actor's mailbox is full");
+        bool cancelled = t->cancelled;
         int rc = qk_room_wait(t, act, msg->deadline_ns);
         if (rc < 0)
             return rc;
+        if (qk_unlikely(t->doomed || t->cancelled != cancelled))
+            return leave_room(t, msg->type, to);
     }
 }
 
