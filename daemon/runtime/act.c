@@ -103,8 +103,15 @@ struct qk_extras *qk_act_need_extras(struct qk_act *act)
     return extras;
 }
 
+/* What an activation has in its mailbox from the beginning, for whoever made it to schedule. */
+struct inheritance {
+    struct qk_link *first; /* oldest first; NULL: nothing */
+    uint32_t count;
+};
+
+/* All but the phase, which it is in once others may see it. */
 static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, const char *key, uint32_t key_len,
-                               uint64_t hash)
+                               uint64_t hash, struct inheritance has)
 {
     struct qk_act *act = take_memory(w);
     if (act == NULL)
@@ -117,7 +124,8 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     }
     memcpy(body + type->state_size, key, key_len);
     body[type->state_size + key_len] = 0;
-    act->batch = act->deferred = NULL;
+    act->batch = has.first;
+    act->deferred = NULL;
     act->type = type;
     act->body = body;
     act->hash = hash;
@@ -136,8 +144,8 @@ static struct qk_act *make_act(struct qk_worker *w, struct qk_rt_type *type, con
     atomic_store_explicit(&act->fiber, NULL, memory_order_relaxed);
     atomic_store_explicit(&act->turns, 0, memory_order_relaxed);
     atomic_store_explicit(&act->used_ms, (uint32_t)(w->now_ns / 1000000), memory_order_relaxed);
-    atomic_store_explicit(&act->mailbox, 0, memory_order_relaxed);
-    qk_act_move(act, QK_PHASE_NEW);
+    uint64_t mailbox = has.first != NULL ? has.count * QK_MAILBOX_ONE | QK_MAILBOX_SCHEDULED : 0;
+    atomic_store_explicit(&act->mailbox, mailbox, memory_order_relaxed);
     return act;
 }
 
@@ -146,38 +154,46 @@ static struct qk_shard *shard_of(struct qk_runtime *rt, uint64_t hash)
     return &rt->shards[hash >> 56];
 }
 
-static void release(struct qk_worker *w, struct qk_act *act)
+/* Gives memory back that is no activation's any more. */
+static void give_back(struct qk_worker *w, struct qk_act *act)
 {
     if (act->type->desc->state != NULL)
         qk_message_clear(act->type->desc->state, (ProtobufCMessage *)act->body);
+    free(act->body);
+    act->body = NULL;
+    act->queue_next = w->free_acts;
+    w->free_acts = act;
+}
+
+static void release(struct qk_worker *w, struct qk_act *act)
+{
     struct qk_extras *extras = qk_act_extras(act);
     if (qk_unlikely(extras != NULL)) {
         qk_super_finish(extras);
         free(extras);
         atomic_store_explicit(&act->extras, NULL, memory_order_relaxed);
     }
-    free(act->body);
-    act->body = NULL;
     qk_act_move(act, QK_PHASE_FREE);
-    act->queue_next = w->free_acts;
-    w->free_acts = act;
+    give_back(w, act);
 }
 
+/* A new activation in the table. A worker may know its memory from an earlier one of the same actor, and take it for
+ * the place as soon as its phase says so: that comes last, when there is nothing more to be done to it. */
 static struct qk_act *insert(struct qk_worker *w, struct qk_shard *shard, struct qk_rt_type *type, const char *key,
-                             uint32_t key_len, uint64_t hash)
+                             uint32_t key_len, uint64_t hash, struct inheritance has)
 {
     struct qk_runtime *rt = w->rt;
     if (rt->config.activations_max != 0 &&
         (uint64_t)atomic_load_explicit(&rt->activations, memory_order_relaxed) >= rt->config.activations_max)
         return NULL;
-    struct qk_act *act = make_act(w, type, key, key_len, hash);
+    struct qk_act *act = make_act(w, type, key, key_len, hash, has);
     if (act == NULL)
         return NULL;
     if (!qk_table_add(shard, act)) {
-        qk_act_move(act, QK_PHASE_DEAD);
-        release(w, act);
+        give_back(w, act);
         return NULL;
     }
+    qk_act_move(act, QK_PHASE_NEW);
     atomic_fetch_add_explicit(&rt->activations, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->counts[type->index].activations, 1, memory_order_relaxed);
     return act;
@@ -198,7 +214,7 @@ struct qk_act *qk_act_look_up(struct qk_worker *w, struct qk_rt_type *type, cons
     qk_spin_lock(&shard->lock);
     act = qk_table_find(shard, type, key, key_len, hash);
     if (act == NULL && make && atomic_load_explicit(&w->rt->memory, memory_order_relaxed) == QK_MEMORY_PLENTY)
-        act = insert(w, shard, type, key, key_len, hash);
+        act = insert(w, shard, type, key, key_len, hash, (struct inheritance){0});
     qk_spin_unlock(&shard->lock);
     if (act != NULL)
         w->cache[hash & (QK_CACHE_SLOTS - 1)] = act;
@@ -267,13 +283,10 @@ struct qk_link *qk_act_unlink(struct qk_worker *w, struct qk_act *act, struct qk
     atomic_fetch_sub_explicit(&w->counts[act->type->index].activations, 1, memory_order_relaxed);
     struct qk_link *rest = take_rest(act, &count, &own);
     if (ret_successor != NULL && rest != NULL) {
-        struct qk_act *next = insert(w, shard, act->type, qk_act_key(act), act->key_len, act->hash);
-        if (next != NULL) {
-            next->batch = rest;
-            atomic_store_explicit(&next->mailbox, count * QK_MAILBOX_ONE | QK_MAILBOX_SCHEDULED, memory_order_release);
+        *ret_successor =
+            insert(w, shard, act->type, qk_act_key(act), act->key_len, act->hash, (struct inheritance){rest, count});
+        if (*ret_successor != NULL)
             rest = NULL;
-        }
-        *ret_successor = next;
     }
     qk_spin_unlock(&shard->lock);
     while (own != NULL) {
