@@ -266,6 +266,19 @@ void qk_timers_told(struct qk_worker *w, struct qk_memo *memo)
 
 /* ---- ticks */
 
+/* Without memory for its tick a timer is due again a little later; unless it has ended meanwhile, which was left to the
+ * tick to see. */
+static void try_again(struct qk_worker *w, struct qk_ticker *tm)
+{
+    uint8_t queued = QUEUED;
+    qk_wheel_start(&w->wheel, &tm->deadline.timer, w->now_ns / QK_TICK_NS + 10);
+    tm->worker = w;
+    if (atomic_compare_exchange_strong_explicit(&tm->state, &queued, ARMED, memory_order_acq_rel, memory_order_acquire))
+        return;
+    qk_wheel_cancel(&w->wheel, &tm->deadline.timer);
+    ticker_free(tm);
+}
+
 void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
 {
     struct qk_ticker *tm = (struct qk_ticker *)deadline;
@@ -277,7 +290,7 @@ void qk_timers_due(struct qk_worker *w, struct qk_deadline *deadline)
     struct qk_act *act = tm->act;
     struct qk_msg *msg = qk_msg_create(w, QK_MSG_TICK, 0);
     if (msg == NULL) {
-        arm(w, tm, w->now_ns / QK_TICK_NS + 10);
+        try_again(w, tm);
         return;
     }
     msg->type = act->type;
