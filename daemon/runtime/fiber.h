@@ -54,6 +54,25 @@ void qk_context_finish(struct qk_context *context);
 /* Makes a stack that was left for good new. */
 void qk_context_renew(struct qk_context *context, void *low, void *high, void (*entry)(void *context));
 
+/* Registers that only some processors have, where the compiler may use them. */
+#if defined(__AVX512F__)
+#define QK_WIDE_REGISTERS                                                                                         \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25", "xmm26", "xmm27", \
+        "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6", "k7"
+#elif defined(__ARM_FEATURE_SVE)
+#define QK_WIDE_REGISTERS \
+    , "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9", "p10", "p11", "p12", "p13", "p14", "p15", "ffr"
+#else
+#define QK_WIDE_REGISTERS
+#endif
+
+/* Where indirect jumps have to end at a mark. */
+#if defined(__CET__) && (__CET__ & 1) != 0
+#define QK_LANDING "endbr64\n\t"
+#else
+#define QK_LANDING ""
+#endif
+
 /*
  * Stores the stack pointer at *from_sp, takes `to_sp`, and goes on where that stack stands; `arg` is what a new fiber
  * finds as its argument. The compiler saves what it needs of the registers; the control words of the floating-point
@@ -77,14 +96,13 @@ QK_INLINE void qk_switch_stack(void **from_sp, void *to_sp, void *arg)
                      "popq %%rcx\n\t"
                      "popq %%rbp\n\t"
                      "jmpq *%%rcx\n"
-                     "1:\n\t"
-                     "leaq 128(%%rsp), %%rsp"
+                     "1:\n\t" QK_LANDING "leaq 128(%%rsp), %%rsp"
                      : "+d"(from_sp), "+S"(to_sp), "+D"(arg)
                      :
                      : "rax", "rbx", "rcx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0", "xmm1",
                        "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12",
                        "xmm13", "xmm14", "xmm15", "mm0", "mm1", "mm2", "mm3", "mm4", "mm5", "mm6", "mm7", "st", "st(1)",
-                       "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory");
+                       "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "cc", "memory" QK_WIDE_REGISTERS);
 #elif defined(__aarch64__)
     register void **from __asm__("x1") = from_sp;
     register void *to __asm__("x2") = to_sp;
@@ -104,7 +122,7 @@ QK_INLINE void qk_switch_stack(void **from_sp, void *to_sp, void *arg)
                        "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x30", "v0", "v1",
                        "v2", "v3", "v4", "v5", "v6", "v7", "v8", "v9", "v10", "v11", "v12", "v13", "v14", "v15", "v16",
                        "v17", "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30",
-                       "v31", "cc", "memory");
+                       "v31", "cc", "memory" QK_WIDE_REGISTERS);
 #else
 #error "Quark switches fibers on x86-64 and aarch64"
 #endif
