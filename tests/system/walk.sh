@@ -262,6 +262,38 @@ start_mistake() {
     printf 'failed with status 6, not started over and over, runs once it is mended\n'
 }
 
+# ---- plugins in processes of their own
+
+# host_of PLUGIN: the process that it runs in.
+host_of() {
+    inside quarkctl plugins | awk -v plugin="$1" '$1 == plugin && $6 == "process" { print $7 }'
+}
+
+has_another_host() {
+    local pid
+    pid=$(host_of counter)
+    [ -n "$pid" ] && [ "$pid" != "$1" ]
+}
+
+# Inside the sandbox, under all that the unit sets: the plugin answers, and its end is its own.
+isolated() {
+    local daemon host
+    inside sh -c 'printf "plugins: { isolation = \"process\"; };\n" >/etc/quark/conf.d/30-isolated.conf'
+    inside systemctl restart quarkd
+    answers
+    daemon=$(property MainPID)
+    host=$(host_of counter)
+    [ -n "$host" ] || fail 'counter has no process of its own'
+    inside kill -SEGV "$host"
+    within 10 'the plugin has another process' has_another_host "$host"
+    within 10 'it answers again' answers
+    expect 'the daemon' "$(property MainPID)" "$daemon"
+    inside rm /etc/quark/conf.d/30-isolated.conf
+    inside systemctl restart quarkd
+    answers
+    journal | grep 'the process of plugin counter has ended: SIGSEGV' | tail -n 1
+}
+
 # ---- the end
 
 stop_drains() {
@@ -316,6 +348,7 @@ walk_all() {
     walk 'reload' reload
     walk 'reload of a mistake' reload_mistake
     walk 'start with a mistake' start_mistake
+    walk 'isolated plugins, and the end of one' isolated
     walk 'stop drains' stop_drains
     walk 'start again' start_again
     walk 'uninstall' uninstall
