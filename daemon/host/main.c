@@ -113,12 +113,25 @@ static void flush(struct qk_host_process *host)
     }
 }
 
+static void join_workers(struct qk_host_process *host)
+{
+    for (uint32_t i = 0; i < host->n_workers; i++) {
+        if (atomic_load(&host->workers[i].ended))
+            qk_thread_join(host->workers[i].thread);
+    }
+}
+
 int main(void)
 {
     static struct qk_host_process host;
     host.orders_last = &host.orders;
     pthread_mutex_init(&host.lock, NULL);
     pid_t parent = getppid();
+    /* A service manager that stops the daemon tells all of its processes; this one ends when the daemon says so, and
+     * with the daemon at the latest. */
+    signal(SIGTERM, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent ||
         qk_pair_attach(QK_PAIR_MEMORY_FD, QK_PAIR_BELL_FD, &host.pair) < 0) {
         fputs("quark-host runs the plugins of quarkd, which starts it\n", stderr);
@@ -128,6 +141,7 @@ int main(void)
     if (rc == 0)
         look_after(&host);
     flush(&host);
-    /* Nothing is torn down: what the plugin would do meanwhile is its own affair, and the kernel is quicker. */
+    join_workers(&host);
+    /* Nothing else is torn down: what the plugin would do meanwhile is its own affair, and the kernel is quicker. */
     _exit(rc);
 }

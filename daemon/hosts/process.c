@@ -415,6 +415,9 @@ void qk_process_on_pause(void *arg)
     if (rc == 0)
         rc = qk_process_watch(hosted);
     if (rc == 0) {
+        const struct qk_port_frame drain = {.kind = QK_PORT_DRAIN};
+        if (hosted->hosts->draining)
+            qk_hosts_tell_all(hosted->hosts, &drain);
         qk_log_write(QK_LOG_NOTICE, "QK0641", NULL, "the process of plugin %s is started again, for the %u. time",
                      hosted->name, hosted->restarts);
         return;

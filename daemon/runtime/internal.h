@@ -185,7 +185,7 @@ struct qk_fiber {
     uint64_t seen_first;
     bool suspended;
     bool finished; /* the turn is over */
-    bool asks;     /* `state` or `offload` is to be sent once it is suspended */
+    bool asks;     /* `state`, `offload` or `outgoing` calls are to be sent once it gives up the thread */
     struct qk_turn_state turn;
 };
 

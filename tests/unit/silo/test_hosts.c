@@ -316,6 +316,27 @@ static pid_t pid_of_plugin(struct peer *p)
     return pid;
 }
 
+/* A service manager tells every process of the service that it is to stop: the plugin's waits for the silo's word. */
+START_TEST(test_hosts_do_not_end_before_the_silo)
+{
+    struct peer p;
+    begin("tenant", &p);
+    pid_t pid = pid_of_plugin(&p);
+    call(&p, 5, "Wait", "w", 0);
+    ck_assert_int_eq(ask(&p, "Add", "a", 1, NULL), 0);
+    kill(pid, SIGTERM);
+    kill(pid, SIGINT);
+    kill(pid, SIGHUP);
+    ck_assert_int_eq(ask(&p, "Add", "a", 1, NULL), 0);
+    ck_assert_int_eq(pid_of_plugin(&p), pid);
+    fx_begin_stop();
+    fx_pump(NULL);
+    qk_silo_stop(fx_silo, NULL, NULL);
+    fx_end_stop();
+    peer_close(&p);
+}
+END_TEST
+
 /* Killed in the middle of calls of every kind, again and again: each call ends once. */
 #define BURST 200
 
@@ -432,6 +453,7 @@ int main(void)
     tcase_add_test(tc, test_hosts_quarantine_who_kills_them);
     tcase_add_test(tc, test_hosts_cancel_when_the_client_goes);
     tcase_add_test(tc, test_hosts_list_their_actors);
+    tcase_add_test(tc, test_hosts_do_not_end_before_the_silo);
     tcase_add_test(tc, test_hosts_end_each_call_once);
     tcase_add_test(tc, test_hosts_that_do_not_read_cost_so_much_and_no_more);
     tcase_add_test(tc, test_hosts_write_lines);
