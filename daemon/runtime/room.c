@@ -88,7 +88,6 @@ int qk_room_wait(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_n
     struct qk_worker *w = t->worker;
     struct qk_waiter waiter = {.fiber = t->fiber, .act = act, .deadline = {.kind = QK_DEADLINE_ROOM}};
     struct qk_spin *lock = stripe_of(w->rt, act);
-    bool cancelled = t->cancelled;
     qk_spin_lock(lock);
     if (!mark_waited(act, act->type->mailbox_max)) {
         qk_spin_unlock(lock);
@@ -109,12 +108,6 @@ int qk_room_wait(struct qk_turn_state *t, struct qk_act *act, int64_t deadline_n
     qk_waits_end(t);
     t->fiber->waiter = NULL;
     qk_wheel_cancel(&t->worker->wheel, &waiter.deadline.timer);
-    if (qk_unlikely(waiter.status == 0 && t->cancelled && !cancelled)) {
-        /* It had just got room, so that could not be cut short. Somebody else gets the room. */
-        qk_call_wake_waiters(t->worker, act, 1);
-        waiter.status = QK_ECANCELLED;
-        waiter.text = "the caller of this turn no longer waits";
-    }
     if (waiter.status < 0)
         t->error_text = waiter.text != NULL ? waiter.text : "the deadline passed while the actor's mailbox was full";
     return waiter.status;
