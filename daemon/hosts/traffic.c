@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include "base/cpu.h"
 #include "transport/flat.h"
+#include "wire/context.h"
 
 #define FRAMES_MAX 256 /* of one host before the next one's turn */
 
@@ -274,16 +275,53 @@ static bool is_for_others(struct qk_hosted *hosted, struct qk_port_frame *frame)
     }
 }
 
+/* Whether a call is in the name of an actor of the plugin: others may trust who they are called by. */
+static bool is_signed(const struct qk_hosted *hosted, const struct qk_port_frame *frame)
+{
+    const struct qk_plugin *plugin = hosted->shadow.plugin;
+    const char *sender = qk_port_frame_sender(frame), *slash = frame->sender_len != 0 ? strchr(sender, '/') : NULL;
+    for (uint64_t i = 0; slash != NULL && plugin != NULL && i < plugin->n_types; i++) {
+        const char *name = plugin->types[i]->name;
+        if (strlen(name) == (size_t)(slash - sender) && memcmp(name, sender, (size_t)(slash - sender)) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A recording shows whose actors the callee has called in turn, which is for administrators. */
+static bool asks_for_recording(const struct qk_port_frame *frame)
+{
+    struct qk_context_reader r = {qk_port_frame_context(frame), qk_port_frame_context(frame) + frame->context_len};
+    struct qk_context_item item;
+    while (qk_context_next(&r, &item) > 0) {
+        if (item.kind == QK_CONTEXT_RECORD)
+            return true;
+    }
+    return false;
+}
+
+/* Why what a host asks is not asked of others in the silo's name; NULL: it is. */
+static const char *what_is_wrong(const struct qk_hosted *hosted, const struct qk_port_frame *frame)
+{
+    if (frame->kind == QK_PORT_STORE && own_type(hosted, frame->type_id) == NULL)
+        return "the actor type is not of this plugin"; /* not even whether there is such state */
+    if (frame->kind != QK_PORT_CALL && frame->kind != QK_PORT_SEND)
+        return NULL;
+    if (!is_signed(hosted, frame))
+        return "the call is not in the name of an actor of this plugin";
+    return asks_for_recording(frame) ? "a plugin can't have a call recorded" : NULL;
+}
+
 void qk_traffic_pass(struct qk_hosted *hosted, struct qk_port_frame *chain)
 {
     const struct qk_hosts_config *config = &hosted->hosts->config;
     struct qk_port_frame **at = &chain;
     while (*at != NULL) {
         struct qk_port_frame *frame = *at;
-        if (frame->kind == QK_PORT_STORE && own_type(hosted, frame->type_id) == NULL) {
-            /* State of another's: not even whether it is there. */
+        const char *wrong = what_is_wrong(hosted, frame);
+        if (wrong != NULL) {
             struct qk_port_frame *next = frame->next;
-            *at = qk_flat_answer(frame, QK_EINVALID, "the actor type is not of this plugin", false);
+            *at = qk_flat_answer(frame, QK_EINVALID, wrong, false);
             (*at)->next = next;
             at = &(*at)->next;
             continue;
