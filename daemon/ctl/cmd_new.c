@@ -206,18 +206,24 @@ static bool is_free(const char *path)
     return n <= 2;
 }
 
+static int is_template(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.' && entry->d_type == DT_DIR;
+}
+
 static int no_template(struct qk_ctl *ctl, const char *folder, const char *template)
 {
     char help[512] = "install the SDK (package quark-sdk), or name the directory of the templates in $QUARK_TEMPLATES";
-    DIR *dir = opendir(folder);
-    if (dir != NULL) {
-        size_t n = (size_t)snprintf(help, sizeof(help), "the templates are");
-        for (struct dirent *e; (e = readdir(dir)) != NULL;) {
-            if (e->d_name[0] != '.' && e->d_type == DT_DIR && n < sizeof(help) - 80)
-                n += (size_t)snprintf(help + n, sizeof(help) - n, " %.60s", e->d_name);
-        }
-        closedir(dir);
+    struct dirent **entries;
+    int n_entries = scandir(folder, &entries, is_template, alphasort);
+    size_t n = n_entries > 0 ? (size_t)snprintf(help, sizeof(help), "the templates are") : sizeof(help);
+    for (int i = 0; i < n_entries; i++) {
+        if (n < sizeof(help) - 80)
+            n += (size_t)snprintf(help + n, sizeof(help) - n, "%s %.60s", i > 0 ? "," : "", entries[i]->d_name);
+        free(entries[i]);
     }
+    if (n_entries >= 0)
+        free(entries);
     return qk_ctl_fail(ctl, QK_EXIT_NOT_FOUND, "QK0442", NULL, help, "there is no template `%.60s` in %s", template,
                        folder);
 }

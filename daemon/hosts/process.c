@@ -418,7 +418,7 @@ void qk_process_on_pause(void *arg)
         const struct qk_port_frame drain = {.kind = QK_PORT_DRAIN};
         if (hosted->hosts->draining)
             qk_hosts_tell_all(hosted->hosts, &drain);
-        qk_log_write(QK_LOG_NOTICE, "QK0641", NULL, "the process of plugin %s is started again, for the %u. time",
+        qk_log_write(QK_LOG_NOTICE, "QK0641", NULL, "the process of plugin %s is started again (restart %u)",
                      hosted->name, hosted->restarts);
         return;
     }
@@ -447,7 +447,7 @@ static void look_at(struct qk_hosted *hosted)
     hosted->beat = beat;
     /* Looks are counted, not time: where the silo itself did not run, its hosts did not either. */
     if (hosted->still_ticks * LOOK_MS >= hosts->config.stuck_ms)
-        qk_process_kill(hosted, "a turn has held its thread for too long, and it was ended");
+        qk_process_kill(hosted, "a turn held its thread for longer than plugins.stuck");
     if (hosts->stop_ns != 0 && qk_clock_now_ns(NULL) > hosts->stop_ns + (int64_t)KILL_AFTER_MS * NS_PER_MS)
         qk_process_kill(hosted, "it has not ended when it was told to, and was ended");
 }

@@ -26,7 +26,7 @@ static void tell(struct qk_daemon *d, const struct qk_reload *r)
     char restart[1024];
     list_keys(r->changed, changed, sizeof(changed));
     list_keys(r->restart, restart, sizeof(restart));
-    qk_log_write(QK_LOG_NOTICE, NULL, NULL, "reloaded; changed: %s; plugins: %zu loaded, %zu refused", changed,
+    qk_log_write(QK_LOG_NOTICE, NULL, NULL, "reloaded; changed: %s; plugins: %zu newly loaded, %zu refused", changed,
                  r->loaded.n, r->refused.n);
     bool some = false;
     for (int i = 0; i < QK_KEYS; i++)

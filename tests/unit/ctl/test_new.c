@@ -112,8 +112,12 @@ END_TEST
 START_TEST(test_new_templates)
 {
     char err[300];
-    snprintf(err, sizeof(err),
-             "error[QK0442]: there is no template `stream` in %s\n     = help: the templates are counter\n", templates);
+    snprintf(
+        err, sizeof(err),
+        "error[QK0442]: there is no template `stream` in %s\n     = help: the templates are another, counter, zoo\n",
+        templates);
+    make_dir("t/zoo");
+    make_dir("t/another");
     expect_run(5, "", err, "new", "a", "--template", "stream");
     expect_run(5, "", NULL, "new", "a", "--template", "../t/counter");
     expect_run(5, "", NULL, "new", "a", "--template", "..");

@@ -158,7 +158,8 @@ START_TEST(test_quarkd_reload_is_all_or_nothing)
     wait_for_line(p.err, "reload refused", line, sizeof(line));
     home_put("conf.d/b.conf", "silo = { drain_timeout = \"2s\"; };\nlog = { level = \"debug\"; };\n");
     ck_assert_int_eq(kill(p.pid, SIGHUP), 0);
-    wait_for_line(p.err, "reloaded; changed: silo.drain_timeout, log.level;", line, sizeof(line));
+    wait_for_line(p.err, "reloaded; changed: silo.drain_timeout, log.level; plugins: 0 newly loaded, 0 refused", line,
+                  sizeof(line));
     wait_for_line(p.err, "a restart is needed for: runtime.workers [QK0652]", line, sizeof(line));
     check_value(client, "silo.drain_timeout", "\"2s\"", false);
 
