@@ -20,7 +20,7 @@ const char qk_options_help[] =
     "  --check [FILE]          only check; --strict: warnings are mistakes too\n"
     "  --show-config           print every key with its value and origin\n"
     "  --dev                   run as you, in directories of your own\n"
-    "  --plugins DIR           load plugins from DIR too (may be repeated)\n"
+    "  --plugins DIR           load plugins from DIR too; --isolate: in processes of their own\n"
     "  --socket PATH           listen on PATH        --help, --version\n"
     "exit status: 0 ok, 1 failed, 2 usage, 4 denied, 5 file missing, 6 mistakes; see quarkd(8)\n";
 
@@ -31,6 +31,7 @@ enum option_id {
     OPTION_SHOW_CONFIG,
     OPTION_DEV,
     OPTION_PLUGINS,
+    OPTION_ISOLATE,
     OPTION_SOCKET,
     OPTION_HELP,
     OPTION_VERSION,
@@ -43,6 +44,7 @@ static const struct option table[] = {
     {"show-config", no_argument, NULL, OPTION_SHOW_CONFIG},
     {"dev", no_argument, NULL, OPTION_DEV},
     {"plugins", required_argument, NULL, OPTION_PLUGINS},
+    {"isolate", no_argument, NULL, OPTION_ISOLATE},
     {"socket", required_argument, NULL, OPTION_SOCKET},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -129,6 +131,9 @@ static int take(struct qk_options *o, int id)
         if (absolute(optarg, &o->plugins[o->n_plugins]) < 0)
             return -EINVAL;
         o->n_plugins++;
+        return 0;
+    case OPTION_ISOLATE:
+        o->isolate = true;
         return 0;
     case OPTION_SOCKET:
         free(o->socket);

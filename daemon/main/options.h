@@ -34,6 +34,7 @@ struct qk_options {
     char *socket;                         /* absolute; NULL: as configured */
     char *plugins[QK_OPTION_PLUGINS_MAX]; /* absolute: directories besides the configured ones */
     size_t n_plugins;
+    bool isolate; /* every plugin in a process of its own, whatever the configuration says */
 };
 
 /* 0, or -EINVAL after saying on standard error what is wrong. `config` is a string of argv's. */

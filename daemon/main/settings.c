@@ -62,6 +62,13 @@ static int override_plugins(struct qk_config *config, const struct qk_options *o
     return options->n_plugins > 0 ? set_origin(value, "--plugins") : 0;
 }
 
+static int override_isolation(struct qk_config *config)
+{
+    struct qk_value *value = &config->values[QK_KEY_PLUGINS_ISOLATION];
+    value->number = 1; /* "process", of qk_isolation_names */
+    return set_origin(value, "--isolate");
+}
+
 int qk_settings_read_config(const struct qk_options *options, struct qk_report *report, struct qk_config **ret_config)
 {
     struct qk_config *config = NULL;
@@ -70,6 +77,8 @@ int qk_settings_read_config(const struct qk_options *options, struct qk_report *
         rc = override_socket(config, options->socket, report);
     if (rc == 0)
         rc = override_plugins(config, options);
+    if (rc == 0 && options->isolate)
+        rc = override_isolation(config);
     if (rc < 0) {
         qk_config_destroy(config);
         return rc;

@@ -54,9 +54,10 @@ START_TEST(test_options_are_read)
     ck_assert_int_eq(parse("--show-config --config /c", said, sizeof(said)), 0);
     ck_assert_int_eq(options.action, QK_ACTION_SHOW_CONFIG);
     ck_assert_str_eq(options.config, "/c");
-    ck_assert_int_eq(parse("--dev --plugins x --plugins=./y --socket /s", said, sizeof(said)), 0);
+    ck_assert_int_eq(parse("--dev --plugins x --plugins=./y --isolate --socket /s", said, sizeof(said)), 0);
     ck_assert(options.dev);
     ck_assert_uint_eq(options.n_plugins, 2);
+    ck_assert(options.isolate);
     char cwd[4096];
     char y[4096 + 2];
     ck_assert_ptr_nonnull(getcwd(cwd, sizeof(cwd)));
@@ -76,6 +77,7 @@ static const struct {
     {"--conf /x", "error[QK0290]: unknown option `--conf`\n     = help: did you mean `--config`?\n"},
     {"-x", "error[QK0290]: unknown option `-x`\n     = help: `quarkd --help` lists the options\n"},
     {"--config", "error[QK0290]: `--config` needs an argument\n     = help: `quarkd --help` lists the options\n"},
+    {"--isolate=1", "error[QK0290]: `--isolate` takes no argument\n     = help: `quarkd --help` lists the options\n"},
     {"--dev=1", "error[QK0290]: `--dev` takes no argument\n     = help: `quarkd --help` lists the options\n"},
     {"run", "error[QK0291]: `run` is no option\n     = help: `quarkd --help` lists the options\n"},
     {"--check /a /b", "error[QK0291]: `/b` is no option\n     = help: `quarkd --help` lists the options\n"},
@@ -113,8 +115,8 @@ START_TEST(test_options_help_fits)
     for (const char *at = qk_options_help; (at = strchr(at, '\n')) != NULL; at++)
         lines++;
     ck_assert_int_eq(lines, 10);
-    static const char *const names[] = {"--config",  "--check",  "--strict", "--show-config", "--dev",
-                                        "--plugins", "--socket", "--help",   "--version"};
+    static const char *const names[] = {"--config",  "--check",   "--strict", "--show-config", "--dev",
+                                        "--plugins", "--isolate", "--socket", "--help",        "--version"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         ck_assert_ptr_nonnull(strstr(qk_options_help, names[i]));
 }

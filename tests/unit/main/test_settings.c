@@ -132,10 +132,13 @@ END_TEST
 START_TEST(test_settings_command_line_wins)
 {
     struct qk_settings s;
-    put("socket = { path = \"/s\"; };\nplugins = { directories = [ \"/\" ]; };\n");
+    put("socket = { path = \"/s\"; };\nplugins = { directories = [ \"/\" ]; isolation = \"none\"; };\n");
     const struct qk_options options = {
-        .config = path, .socket = (char *)"/other", .plugins = {(char *)"/tmp"}, .n_plugins = 1};
+        .config = path, .socket = (char *)"/other", .plugins = {(char *)"/tmp"}, .n_plugins = 1, .isolate = true};
     ck_assert_int_eq(qk_settings_read(&options, &report, &s), 0);
+    ck_assert(s.silo.isolate);
+    ck_assert_str_eq(qk_isolation_names[s.config->values[QK_KEY_PLUGINS_ISOLATION].number], "process");
+    ck_assert_str_eq(s.config->values[QK_KEY_PLUGINS_ISOLATION].file, "--isolate");
     ck_assert_str_eq(s.silo.socket_path, "/other");
     ck_assert_str_eq(s.silo.plugin_dirs[0], "/");
     ck_assert_str_eq(s.silo.plugin_dirs[1], "/tmp");
