@@ -3,6 +3,7 @@
  * own. Whatever it writes, the silo's side goes on or says that the rules were broken. */
 #include <quark/status.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include "two_sides.h"
@@ -34,13 +35,14 @@ static uint64_t likely(uint64_t *state)
     }
 }
 
-static _Noreturn void vandal_main(struct qk_pair *pair, uint64_t seed)
+static _Noreturn void vandal_main(struct qk_pair *pair, uint64_t seed, _Atomic unsigned *blows)
 {
     uint64_t *words = pair->memory;
     size_t n = pair->size / sizeof(*words);
     struct qk_ring_head *heads[] = {pair->out_shared, pair->in.shared};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     for (;;) {
+        atomic_fetch_add(blows, 1);
         uint64_t r = step(&seed);
         struct qk_ring_head *head = heads[r & 1];
         switch (r >> 1 & 7) {
@@ -64,10 +66,15 @@ static _Noreturn void vandal_main(struct qk_pair *pair, uint64_t seed)
     }
 }
 
-/* Uses the silo's side until the rules are broken, or for `rounds`. */
-static bool use(struct two_sides *t, unsigned rounds, uint64_t *calls)
+#define PAIRS  60
+#define ROUNDS 4000
+#define BLOWS  4000
+
+/* Uses the silo's side until the rules are broken, or for so many rounds and so many blows, however long the vandal
+ * waits for a processor. */
+static bool use(struct two_sides *t, _Atomic unsigned *blows, uint64_t *calls)
 {
-    for (unsigned i = 0; i < rounds; i++) {
+    for (unsigned i = 0; i < ROUNDS || atomic_load(blows) < BLOWS; i++) {
         struct qk_port_frame *chain, *refused;
         const char *text;
         qk_channel_send(t->silo, make_frame(QK_PORT_CALL, (void *)0x10, ++*calls, "k", i % 7 == 0 ? 20000 : 30),
@@ -100,21 +107,21 @@ static bool use(struct two_sides *t, unsigned rounds, uint64_t *calls)
     return false;
 }
 
-#define PAIRS  60
-#define ROUNDS 4000
-
 START_TEST(test_vandal_does_no_harm)
 {
     uint64_t seed = 1;
     unsigned broken = 0;
+    _Atomic unsigned *blows = mmap(NULL, sizeof(*blows), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(blows, MAP_FAILED);
     for (unsigned i = 0; i < PAIRS; i++) {
         struct two_sides t;
         two_sides_open(&t, QK_RING_BYTES_MIN, 20, 20);
+        atomic_store(blows, 0);
         pid_t vandal = fork();
         if (vandal == 0)
-            vandal_main(&t.host_pair, seed);
+            vandal_main(&t.host_pair, seed, blows);
         uint64_t calls = 0;
-        broken += use(&t, ROUNDS, &calls);
+        broken += use(&t, blows, &calls);
         kill(vandal, SIGKILL);
         waitpid(vandal, NULL, 0);
         /* However it went, each question is answered once. */
@@ -130,6 +137,7 @@ START_TEST(test_vandal_does_no_harm)
         two_sides_close(&t);
         step(&seed);
     }
+    munmap((void *)blows, sizeof(*blows));
     ck_assert_uint_gt(broken, PAIRS / 2); /* it was noticed */
 }
 END_TEST
