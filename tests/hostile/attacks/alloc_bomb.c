@@ -17,6 +17,7 @@ int attack(struct qk_turn *t)
         if (more == NULL)
             return -ENOMEM;
         memset(more, 1, AT_ONCE);
+        __asm__ volatile("" ::"r"(more) : "memory"); /* else a compiler leaves it all out */
     }
     return 0;
 }
