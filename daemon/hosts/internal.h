@@ -29,6 +29,7 @@ struct qk_run {
     struct qk_watch *bell;
     struct qk_task open_task;
     struct qk_task close_task;
+    int pidfd;   /* its own, since the other is closed while somebody may be reading still */
     bool broken; /* it broke the rules, and is being killed. Under the read lock */
     char why[256];
     char epitaph[512]; /* the text of the calls that it left open */

@@ -65,6 +65,8 @@ static void free_run(void *arg)
     qk_watch_destroy(run->bell);
     qk_channel_destroy(run->channel);
     qk_pair_finish(&run->pair);
+    if (run->pidfd >= 0)
+        close(run->pidfd);
     free(run);
 }
 
@@ -77,6 +79,7 @@ static int make_run(struct qk_hosted *hosted, struct qk_run **ret_run)
         return -ENOMEM;
     atomic_fetch_add(&hosted->generation, 1);
     run->hosted = hosted;
+    run->pidfd = -1;
     run->open_task = (struct qk_task){.fn = open_bell, .arg = run};
     run->close_task = (struct qk_task){.fn = free_run, .arg = run};
     int rc = qk_pair_create(RING_BYTES, &run->pair);
@@ -171,7 +174,7 @@ static int spawn_with(const char *program, const int fds[3], pid_t *ret_pid)
 }
 
 /* The descriptors are first moved out of the way of the numbers that they get over there. */
-static int spawn(struct qk_hosted *hosted, const struct qk_run *run)
+static int spawn(struct qk_hosted *hosted, struct qk_run *run)
 {
     const int mine[3] = {run->pair.memory_fd, run->pair.bell_fd, hosted->copy};
     int high[3], rc = 0;
@@ -189,9 +192,13 @@ static int spawn(struct qk_hosted *hosted, const struct qk_run *run)
     if (rc < 0)
         return rc;
     hosted->pidfd = (int)syscall(SYS_pidfd_open, hosted->pid, 0);
-    if (hosted->pidfd >= 0)
+    run->pidfd = hosted->pidfd >= 0 ? fcntl(hosted->pidfd, F_DUPFD_CLOEXEC, 3) : -1;
+    if (run->pidfd >= 0)
         return 0;
     rc = -errno;
+    if (hosted->pidfd >= 0)
+        close(hosted->pidfd);
+    hosted->pidfd = -1;
     kill(hosted->pid, SIGKILL);
     waitpid(hosted->pid, NULL, 0);
     hosted->pid = 0;

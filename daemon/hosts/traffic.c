@@ -227,8 +227,7 @@ struct qk_port_frame *qk_traffic_receive(struct qk_hosted *hosted, unsigned max,
     if (n < 0) {
         run->broken = true;
         snprintf(run->why, sizeof(run->why), "it broke the rules of its ring: %s", *text != 0 ? text : "no memory");
-        if (hosted->pidfd >= 0)
-            syscall(SYS_pidfd_send_signal, hosted->pidfd, SIGKILL, NULL, 0);
+        syscall(SYS_pidfd_send_signal, run->pidfd, SIGKILL, NULL, 0);
     }
     return chain;
 }
