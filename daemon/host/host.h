@@ -69,6 +69,8 @@ void qk_host_wake(void *arg);
 void qk_host_deliver(void *arg, struct qk_port_frame *chain);
 void qk_host_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
                  const char *text);
+/* A line on a turn that holds its thread; any thread. */
+void qk_host_log_stall(struct qk_host_process *host, const char *type, const char *key, const char *text);
 
 /* ---- manifest.c */
 

@@ -32,7 +32,7 @@ static void on_stall(void *arg, const struct qk_stall *stall)
     snprintf(text, sizeof(text), "it has held worker %u of its process for %lld ms in %s:\n%s", stall->worker,
              (long long)(stall->held_ns / NS_PER_MS), stall->method, trace);
     atomic_fetch_add(&host->pair.board->long_turns, 1);
-    qk_host_log(host, QK_LOG_WARNING, stall->type, stall->key, 0, text);
+    qk_host_log_stall(host, stall->type, stall->key, text);
 }
 
 /* Tells the silo that every worker gets on, or rests. */

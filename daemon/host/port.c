@@ -76,13 +76,13 @@ void qk_host_send(struct qk_host_process *host, struct qk_port_frame *frame)
         qk_channel_send(host->channel, frame, &refused); /* none of them asks */
 }
 
-void qk_host_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
-                 const char *text)
+static struct qk_port_frame *log_frame(enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
+                                       const char *text)
 {
     size_t key_len = type != NULL ? strnlen(key, QK_KEY_MAX) : 0, text_len = strnlen(text, QK_LOG_TEXT_MAX);
     struct qk_port_frame *frame = qk_port_frame_create(key_len + text_len);
     if (frame == NULL)
-        return;
+        return NULL;
     frame->kind = QK_PORT_LOG;
     frame->method_id = (uint32_t)level;
     frame->type_id = type != NULL ? qk_fnv64(type) : 0;
@@ -92,5 +92,19 @@ void qk_host_log(void *arg, enum qk_log_level level, const char *type, const cha
     if (key_len != 0)
         memcpy(frame->bytes, key, key_len);
     memcpy(frame->bytes + key_len, text, text_len);
-    qk_host_send(arg, frame);
+    return frame;
+}
+
+void qk_host_log(void *arg, enum qk_log_level level, const char *type, const char *key, uint64_t request_id,
+                 const char *text)
+{
+    qk_host_send(arg, log_frame(level, type, key, request_id, text));
+}
+
+void qk_host_log_stall(struct qk_host_process *host, const char *type, const char *key, const char *text)
+{
+    struct qk_port_frame *frame = log_frame(QK_LOG_WARNING, type, key, 0, text);
+    if (frame != NULL)
+        frame->status = QK_PORT_LOG_STALL;
+    qk_host_send(host, frame);
 }

@@ -253,7 +253,8 @@ static void log_line(struct qk_hosted *hosted, const struct qk_port_frame *frame
     text[frame->text_len] = 0;
     bool known = frame->method_id >= QK_LOG_ERROR && frame->method_id <= QK_LOG_DEBUG;
     enum qk_log_level level = known ? (enum qk_log_level)frame->method_id : QK_LOG_NOTICE;
-    config->log(config->arg, level, NULL, type != NULL ? type->name : NULL, key, frame->request_id, text);
+    const char *code = frame->status == QK_PORT_LOG_STALL ? "QK0610" : NULL;
+    config->log(config->arg, level, code, type != NULL ? type->name : NULL, key, frame->request_id, text);
 }
 
 /* Whether a frame is to be handed on; what is for this folder alone is dealt with. */

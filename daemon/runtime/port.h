@@ -27,8 +27,9 @@ enum qk_port_kind {
 
     /* Between a silo and the main thread of a host, above the runtime. */
     QK_PORT_QUERY = 8, /* to the host: a quark.admin.AdminRequest; answered by one QK_PORT_REPLY with an AdminReply */
-    QK_PORT_LOG = 9,   /* to the silo: a line of an actor's (type_id, key) or of the host's own (type_id 0). `method_id`
-                        * is its level */
+    QK_PORT_LOG =
+        9, /* to the silo: a line of an actor's (type_id, key) or of the host's own (type_id 0). `method_id`
+            * is its level, `status` 0 or QK_PORT_LOG_STALL: the host's word on a turn that holds its thread */
     QK_PORT_SETUP = 10,  /* to the host, the first: a quark.host.Setup */
     QK_PORT_READY = 11,  /* to the silo: a quark.host.Manifest. Actors can be called */
     QK_PORT_REFUSE = 12, /* to the silo: the plugin can't be loaded; the text says why, the key is the code */
@@ -91,6 +92,8 @@ enum qk_port_hook {
 };
 
 #define QK_PORT_KEY_MAX 512
+
+#define QK_PORT_LOG_STALL 1
 
 struct qk_port_note {
     _Atomic uint32_t turn; /* enum qk_port_turn; written last, taken back first */

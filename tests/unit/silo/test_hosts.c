@@ -238,6 +238,28 @@ START_TEST(test_hosts_end_who_is_stuck)
 }
 END_TEST
 
+static void isolate_impatiently(struct qk_silo_config *config)
+{
+    isolate(config);
+    config->long_turn_ms = 20;
+    config->drain_ms = 1;
+}
+
+/* Under the code that such a line has in the silo itself. */
+START_TEST(test_hosts_tell_who_holds_its_thread)
+{
+    struct peer p;
+    install("tenant");
+    fx_start(isolate_impatiently);
+    fx_open(&p);
+    call(&p, 1, "Spin", "s", 0);
+    while (fx_long_turns == 0)
+        fx_pump(NULL);
+    ck_assert_str_eq(fx_actor, "tenant/s");
+    end(&p);
+}
+END_TEST
+
 START_TEST(test_hosts_quarantine_who_kills_them)
 {
     struct peer p;
@@ -450,6 +472,7 @@ int main(void)
     tcase_add_test(tc, test_hosts_carry_large_messages);
     tcase_add_loop_test(tc, test_hosts_come_back_when_they_die, 0, SANITIZED ? 3 : 5);
     tcase_add_test(tc, test_hosts_end_who_is_stuck);
+    tcase_add_test(tc, test_hosts_tell_who_holds_its_thread);
     tcase_add_test(tc, test_hosts_quarantine_who_kills_them);
     tcase_add_test(tc, test_hosts_cancel_when_the_client_goes);
     tcase_add_test(tc, test_hosts_list_their_actors);
