@@ -692,8 +692,11 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             next = qk_ending_step(w, act);
         if (next == QK_GO_ON && qk_unlikely(act->ending != 0) && act->n_turns == 0)
             next = qk_ending_look(w, act);
-        if (next == QK_GO_ON && qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW))
+        bool unborn = false; /* nothing has come for it, and what comes now is taken after another look at its phase */
+        if (next == QK_GO_ON && qk_unlikely(atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW)) {
             next = qk_ending_activate(w, act, false);
+            unborn = next == QK_GO_ON && atomic_load_explicit(&act->phase, memory_order_relaxed) == QK_PHASE_NEW;
+        }
         if (qk_unlikely(next == QK_LEAVE))
             return;
         if (qk_unlikely(next == QK_AGAIN))
@@ -703,7 +706,7 @@ void qk_turn_run(struct qk_worker *w, struct qk_act *act)
             qk_queue_push(w, act, false);
             return;
         }
-        struct qk_msg *msg = next_message(act);
+        struct qk_msg *msg = qk_unlikely(unborn) ? NULL : next_message(act);
         if (msg == NULL) {
             act->left = 0;
             if (qk_turn_rest(w, act))
