@@ -1,30 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Actors of several workers that wait for one another, and actors that do not. */
 #include "lovers.h"
+#include "workers.h"
 
 #include <check.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#define WORKERS_MAX 4
+#define WORKERS 4
 
-static struct qk_runtime *rt;
+static struct workers w;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int ended, deadlocks, others;
 static int64_t pace; /* of the clock */
-static pthread_t threads[WORKERS_MAX];
-static uint32_t workers;
 
 static int64_t clock_now(void *arg)
 {
-    struct timespec ts;
-    (void)arg;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ((int64_t)ts.tv_sec % 100000 * 1000000000 + ts.tv_nsec) * pace;
+    return workers_now_ns(arg) % (100000 * INT64_C(1000000000)) * pace;
 }
 
 static void deliver(void *arg, struct qk_port_frame *chain)
@@ -43,30 +37,18 @@ static void deliver(void *arg, struct qk_port_frame *chain)
     pthread_mutex_unlock(&lock);
 }
 
-static void *worker_main(void *arg)
-{
-    qk_runtime_worker_run(rt, (uint32_t)(uintptr_t)arg);
-    return NULL;
-}
-
 static void start_threads(uint32_t count, int64_t clock_pace)
 {
     struct qk_runtime_config config;
-    char text[256] = "";
     lovers_build();
-    workers = count;
     pace = clock_pace;
     ended = deadlocks = others = 0;
-    qk_runtime_config_init(&config);
-    config.workers = workers;
+    workers_configure(&config, count);
     config.default_timeout_ms = 2000000000;
     config.now_ns = clock_now;
     config.wall_ms = clock_now;
     config.deliver = deliver;
-    ck_assert_int_eq(qk_runtime_create(&config, &rt), 0);
-    ck_assert_int_eq(qk_runtime_add_plugin(rt, &lovers_plugin, text, sizeof(text)), 0);
-    for (uint32_t i = 0; i < workers; i++)
-        pthread_create(&threads[i], NULL, worker_main, (void *)(uintptr_t)i);
+    workers_start(&w, &config, &lovers_plugin);
 }
 
 static void wait_for(int count)
@@ -79,10 +61,8 @@ static void wait_for(int count)
 
 static void stop_threads(void)
 {
-    qk_runtime_stop(rt, clock_now(NULL) + 60000000000 * pace);
-    for (uint32_t i = 0; i < workers; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_int_eq(qk_runtime_destroy(rt), 0);
+    workers_join(&w, clock_now(NULL) + 60000000000 * pace);
+    ck_assert_int_eq(qk_runtime_destroy(w.rt), 0);
 }
 
 static const int64_t hours_ns = 500 * 3600 * (int64_t)1000000000;
@@ -92,15 +72,15 @@ START_TEST(test_deadlock_across_workers)
 {
     enum { PAIRS = 50, ROUNDS = 3 };
     char text[64];
-    start_threads(WORKERS_MAX, 1);
+    start_threads(WORKERS, 1);
     lovers_invited = 2 * PAIRS; /* so that all have begun before the first calls */
     for (int round = 1; round <= ROUNDS; round++) {
         for (int i = 0; i < PAIRS; i++) {
             char one = "pmr"[i % 3], two = "mpr"[i / 3 % 3];
             snprintf(text, sizeof(text), "%c/a%d.Slow(meet %c/b%d.Slow())", one, i, two, i);
-            qk_runtime_submit(rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
+            qk_runtime_submit(w.rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
             snprintf(text, sizeof(text), "%c/b%d.Slow(meet %c/a%d.Slow())", two, i, one, i);
-            qk_runtime_submit(rt, lovers_call(text, 2, clock_now(NULL) + hours_ns));
+            qk_runtime_submit(w.rt, lovers_call(text, 2, clock_now(NULL) + hours_ns));
         }
         wait_for(2 * PAIRS * round);
     }
@@ -121,7 +101,7 @@ static void start_busy_threads(void)
     start_threads(2, PACE);
     for (int i = 0; i < BUSY; i++) {
         snprintf(text, sizeof(text), "m/busy%d.Slow(hold)", i);
-        qk_runtime_submit(rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
+        qk_runtime_submit(w.rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
     }
 }
 
@@ -154,7 +134,7 @@ START_TEST(test_deadlock_is_never_found_where_there_is_none)
         }
         strcat(text, close);
         wait_for(i - AT_ONCE);
-        qk_runtime_submit(rt, lovers_call(text, (uint64_t)i, clock_now(NULL) + hours_ns));
+        qk_runtime_submit(w.rt, lovers_call(text, (uint64_t)i, clock_now(NULL) + hours_ns));
     }
     wait_for(CALLS);
     stop_busy_threads(CALLS);
@@ -173,7 +153,7 @@ START_TEST(test_deadlock_is_none_between_what_was_and_what_is)
         for (int i = 0; i < PAIRS; i++) {
             char type = "pmr"[i % 3], one = round % 2 == 0 ? 'a' : 'b', two = round % 2 == 0 ? 'b' : 'a';
             snprintf(text, sizeof(text), "%c/%c%d.Slow(%c/%c%d.Slow())", type, one, i, type, two, i);
-            qk_runtime_submit(rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
+            qk_runtime_submit(w.rt, lovers_call(text, 1, clock_now(NULL) + hours_ns));
         }
         wait_for(PAIRS * (round + 1));
     }

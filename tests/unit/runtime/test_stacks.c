@@ -4,30 +4,23 @@
  * may be small or nearly full, though that looks meanwhile whether it is still wanted.
  */
 #include <check.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <quark/actor.h>
 #include "base/fnv.h"
 #include "base/hash.h"
-#include "base/park.h"
 #include "rt.pb-c.h"
-#include "runtime/runtime.h"
+#include "workers.h"
 
 #define WORKERS 2
 #define SEED    7
-#define HANG_NS 100000000000ll
 
-static struct qk_runtime *rt;
-static pthread_t threads[WORKERS];
-static struct qk_park park;
+static struct workers w;
 static atomic_bool polls, marked, on_fiber;
-static _Atomic uintptr_t polled_at; /* where the stack of the turn that polls is; 0: nowhere */
-static atomic_int replies, failures;
+static _Atomic uintptr_t polled_at;           /* where the stack of the turn that polls is; 0: nowhere */
 static _Atomic(struct qk_port_frame *) asked; /* of the store */
 static ProtobufCMessageDescriptor state_desc; /* as Rt__State, but tells where it is made */
 
@@ -79,19 +72,6 @@ static const struct qk_type *const type_list[] = {&types[0], &types[1], &types[2
 static const struct qk_plugin plugin = {
     .abi = QK_ABI_HEAD(struct qk_plugin), .name = "t", .version = "1", .types = type_list, .n_types = 3};
 
-static int64_t now_ns(void *arg)
-{
-    (void)arg;
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-static int64_t wall_ms(void *arg)
-{
-    return now_ns(arg) / 1000000;
-}
-
 static void deliver(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
@@ -100,26 +80,16 @@ static void deliver(void *arg, struct qk_port_frame *chain)
         chain = f->next;
         if (f->kind == QK_PORT_STORE) {
             atomic_store(&asked, f);
-            continue;
+            qk_park_wake(&workers_park);
+        } else {
+            workers_count(f);
         }
-        if (f->status < 0)
-            atomic_fetch_add(&failures, 1);
-        qk_port_frame_destroy(f);
-        atomic_fetch_add(&replies, 1);
     }
-    qk_park_wake(&park);
-}
-
-static void *worker_main(void *arg)
-{
-    qk_runtime_worker_run(rt, (uint32_t)(uintptr_t)arg);
-    return NULL;
 }
 
 static void setup(void)
 {
     struct qk_runtime_config config;
-    char text[256] = "";
     state_desc = rt__state__descriptor;
     state_desc.message_init = init_state;
     for (int i = 0; i < 3; i++) {
@@ -131,25 +101,15 @@ static void setup(void)
         methods[i].id = qk_fnv32(methods[i].name);
         methods[i].request = methods[i].reply = &rt__number__descriptor;
     }
-    qk_runtime_config_init(&config);
-    config.workers = WORKERS;
+    workers_configure(&config, WORKERS);
     config.seed = SEED;
-    config.now_ns = now_ns;
-    config.wall_ms = wall_ms;
     config.deliver = deliver;
-    config.default_timeout_ms = 600000;
-    ck_assert_int_eq(qk_runtime_create(&config, &rt), 0);
-    ck_assert_msg(qk_runtime_add_plugin(rt, &plugin, text, sizeof(text)) == 0, "%s", text);
-    for (uint32_t i = 0; i < WORKERS; i++)
-        ck_assert_int_eq(pthread_create(&threads[i], NULL, worker_main, (void *)(uintptr_t)i), 0);
+    workers_start(&w, &config, &plugin);
 }
 
 static void teardown(void)
 {
-    qk_runtime_stop(rt, now_ns(NULL));
-    for (uint32_t i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_int_eq(qk_runtime_destroy(rt), 0);
+    workers_stop(&w);
 }
 
 /* Calls an actor whose turns run on this worker. */
@@ -160,22 +120,16 @@ static void submit(int i, uint32_t worker)
     do
         snprintf(key, sizeof(key), "k%d", n++);
     while ((uint32_t)(qk_hash(key, strlen(key), SEED ^ types[i].id) >> 32) % WORKERS != worker);
-    struct qk_port_frame *f = qk_port_frame_create(strlen(key));
-    f->kind = QK_PORT_CALL;
-    f->type_id = types[i].id;
-    f->method_id = methods[i].id;
-    f->key_len = (uint32_t)strlen(key);
-    memcpy(f->bytes, key, strlen(key));
-    qk_runtime_submit(rt, f);
+    workers_call(&w, &methods[i], key);
 }
 
-#define wait_until(what)                                           \
-    do {                                                           \
-        int64_t guard = now_ns(NULL) + HANG_NS;                    \
-        while (!(what)) {                                          \
-            qk_park_wait(&park, 1000000);                          \
-            ck_assert_msg(now_ns(NULL) < guard, "not: %s", #what); \
-        }                                                          \
+#define wait_until(what)                                                   \
+    do {                                                                   \
+        int64_t guard = workers_now_ns(NULL) + WORKERS_HANG_NS;            \
+        while (!(what)) {                                                  \
+            qk_park_wait(&workers_park, 1000000);                          \
+            ck_assert_msg(workers_now_ns(NULL) < guard, "not: %s", #what); \
+        }                                                                  \
     } while (0)
 
 START_TEST(test_stacks_state_is_unpacked_on_the_workers_own)
@@ -192,10 +146,10 @@ START_TEST(test_stacks_state_is_unpacked_on_the_workers_own)
     answer->payload_len = 2;
     memcpy(answer->bytes, "\x08\x05", 2);
     qk_port_frame_destroy(f);
-    qk_runtime_submit(rt, answer);
+    qk_runtime_submit(w.rt, answer);
     submit(2, 1); /* behind the answer */
-    wait_until(atomic_load(&replies) == 3);
-    ck_assert_int_eq(atomic_load(&failures), 0);
+    wait_until(atomic_load(&workers_replies) == 3);
+    ck_assert_int_eq(atomic_load(&workers_failures), 0);
     ck_assert(!atomic_load(&on_fiber));
 }
 END_TEST

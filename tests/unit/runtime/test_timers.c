@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Timers of activations: when they tick, what they never do, and how they end. */
 #include "harness.h"
+#include "workers.h"
 
 #include <check.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/fnv.h"
 #include "base/limits.h"
 #include "rt.pb-c.h"
@@ -380,78 +379,21 @@ END_TEST
 
 /* ---- several workers: timers are started on one and ended on another */
 
-static int64_t thread_now(void *arg)
-{
-    (void)arg;
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static int64_t thread_wall(void *arg)
-{
-    (void)arg;
-    return 0;
-}
-
-static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t done_changed = PTHREAD_COND_INITIALIZER;
-static int done;
-
-static void thread_deliver(void *arg, struct qk_port_frame *chain)
-{
-    (void)arg;
-    pthread_mutex_lock(&done_lock);
-    while (chain != NULL) {
-        struct qk_port_frame *next = chain->next;
-        qk_port_frame_destroy(chain);
-        chain = next;
-        done++;
-    }
-    pthread_cond_signal(&done_changed);
-    pthread_mutex_unlock(&done_lock);
-}
-
-struct thread_arg {
-    struct qk_runtime *rt;
-    uint32_t index;
-};
-
-static void *thread_run(void *arg)
-{
-    struct thread_arg *a = arg;
-    qk_runtime_worker_run(a->rt, a->index);
-    return NULL;
-}
-
 #define WORKERS 4
 #define CALLS   4000
 
 START_TEST(test_timers_of_many_actors_on_many_workers)
 {
     build();
-    done = 0;
-    struct qk_runtime_config config;
-    qk_runtime_config_init(&config);
-    config.workers = WORKERS;
-    config.now_ns = thread_now;
-    config.wall_ms = thread_wall;
-    config.deliver = thread_deliver;
-    struct qk_runtime *rt;
-    ck_assert_int_eq(qk_runtime_create(&config, &rt), 0);
-    char text[256];
     for (int i = 0; i < N_METHODS; i++) {
         if (methods[i].handler == on_tick)
             methods[i].handler = on_churn;
     }
     type.on_deactivate = NULL;
-    ck_assert_int_eq(qk_runtime_add_plugin(rt, &plugin, text, sizeof(text)), 0);
-    pthread_t threads[WORKERS];
-    struct thread_arg args[WORKERS];
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        args[i] = (struct thread_arg){rt, i};
-        pthread_create(&threads[i], NULL, thread_run, &args[i]);
-    }
+    struct qk_runtime_config config;
+    struct workers w;
+    workers_configure(&config, WORKERS);
+    workers_start(&w, &config, &plugin);
     for (int i = 0; i < CALLS; i++) {
         Rt__Number in = RT__NUMBER__INIT;
         in.value = i;
@@ -466,16 +408,10 @@ START_TEST(test_timers_of_many_actors_on_many_workers)
         f->payload_len = (uint32_t)size;
         memcpy(f->bytes, key, (size_t)key_len);
         rt__number__pack(&in, f->bytes + key_len);
-        qk_runtime_submit(rt, f);
+        qk_runtime_submit(w.rt, f);
     }
-    pthread_mutex_lock(&done_lock);
-    while (done < CALLS)
-        pthread_cond_wait(&done_changed, &done_lock);
-    pthread_mutex_unlock(&done_lock);
-    qk_runtime_stop(rt, thread_now(NULL));
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_int_eq(qk_runtime_destroy(rt), 0);
+    workers_wait(&w, CALLS);
+    workers_stop(&w);
     type.on_deactivate = on_deactivate;
 }
 END_TEST

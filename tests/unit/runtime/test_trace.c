@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Recordings: the tree of what a call causes, its times, its bounds, and when it ends. */
 #include "harness.h"
+#include "workers.h"
 
 #include <check.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include "base/fnv.h"
 #include "base/limits.h"
 #include "rt.pb-c.h"
@@ -363,94 +362,52 @@ END_TEST
 #define WAVES   20
 #define FANS    20
 
-static int64_t thread_now(void *arg)
-{
-    struct timespec ts;
-    (void)arg;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
-
-static pthread_mutex_t done_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t done_changed = PTHREAD_COND_INITIALIZER;
-static int done, wrong;
+static atomic_int wrong;
 
 static void count(void *arg, const struct qk_span *span)
 {
     int *n = arg;
     if (span->parent != (*n == 0 ? 0u : 1u) || span->state != QK_SPAN_ENDED || span->status != 0)
-        wrong++;
+        atomic_fetch_add(&wrong, 1);
     (*n)++;
 }
 
 static void thread_deliver(void *arg, struct qk_port_frame *chain)
 {
     (void)arg;
-    pthread_mutex_lock(&done_lock);
     while (chain != NULL) {
-        struct qk_port_frame *next = chain->next;
+        struct qk_port_frame *f = chain;
+        chain = f->next;
         uint64_t out;
         uint8_t id[16];
         int n = 0;
-        if (chain->status != 0 ||
-            qk_spans_visit(qk_port_frame_context(chain), chain->context_len, count, &n, &out, id) < 0 || n != FANS + 1)
-            wrong++;
-        qk_port_frame_destroy(chain);
-        chain = next;
-        done++;
+        if (f->status != 0 || qk_spans_visit(qk_port_frame_context(f), f->context_len, count, &n, &out, id) < 0 ||
+            n != FANS + 1)
+            atomic_fetch_add(&wrong, 1);
+        workers_count(f);
     }
-    pthread_cond_signal(&done_changed);
-    pthread_mutex_unlock(&done_lock);
-}
-
-struct thread_arg {
-    struct qk_runtime *rt;
-    uint32_t index;
-};
-
-static void *thread_run(void *arg)
-{
-    struct thread_arg *a = arg;
-    qk_runtime_worker_run(a->rt, a->index);
-    return NULL;
 }
 
 START_TEST(test_trace_on_many_workers)
 {
     build();
-    done = wrong = 0;
     struct qk_runtime_config config;
-    qk_runtime_config_init(&config);
-    config.workers = WORKERS;
-    config.now_ns = thread_now;
-    config.wall_ms = thread_now;
+    struct workers w;
+    atomic_store(&wrong, 0);
+    workers_configure(&config, WORKERS);
     config.deliver = thread_deliver;
-    struct qk_runtime *rt;
-    ck_assert_int_eq(qk_runtime_create(&config, &rt), 0);
-    char text[256];
-    ck_assert_int_eq(qk_runtime_add_plugin(rt, &plugin, text, sizeof(text)), 0);
-    pthread_t threads[WORKERS];
-    struct thread_arg args[WORKERS];
-    for (uint32_t i = 0; i < WORKERS; i++) {
-        args[i] = (struct thread_arg){rt, i};
-        pthread_create(&threads[i], NULL, thread_run, &args[i]);
-    }
+    workers_start(&w, &config, &plugin);
     for (int wave = 1; wave <= WAVES; wave++) {
         for (int i = 0; i < QK_TRACES_MAX; i++) {
             char key[16];
             snprintf(key, sizeof(key), "f%d", i);
-            qk_runtime_submit(rt, recorded_call(FAN, key, FANS, QK_PORT_CALL));
+            qk_runtime_submit(w.rt, recorded_call(FAN, key, FANS, QK_PORT_CALL));
         }
-        pthread_mutex_lock(&done_lock);
-        while (done < wave * QK_TRACES_MAX)
-            pthread_cond_wait(&done_changed, &done_lock);
-        pthread_mutex_unlock(&done_lock);
+        workers_wait(&w, wave * QK_TRACES_MAX);
     }
-    qk_runtime_stop(rt, thread_now(NULL));
-    for (int i = 0; i < WORKERS; i++)
-        pthread_join(threads[i], NULL);
-    ck_assert_int_eq(wrong, 0);
-    ck_assert_int_eq(qk_runtime_destroy(rt), 0);
+    workers_join(&w, workers_now_ns(NULL));
+    ck_assert_int_eq(atomic_load(&wrong), 0);
+    ck_assert_int_eq(qk_runtime_destroy(w.rt), 0);
 }
 END_TEST
 
