@@ -310,6 +310,17 @@ static void send_one(struct qk_channel *ch, struct qk_port_frame *frame, struct 
     pass_on(ch, frame);
 }
 
+/* The end of what sends: as much as there is room for becomes visible to the other side. */
+static void push_and_unlock(struct qk_channel *ch)
+{
+    push(ch);
+    bool wake = publish(ch);
+    note_pending(ch);
+    pthread_mutex_unlock(&ch->lock);
+    if (wake)
+        qk_pair_wake(ch->pair);
+}
+
 void qk_channel_send(struct qk_channel *ch, struct qk_port_frame *chain, struct qk_port_frame **ret_refused)
 {
     struct qk_port_frame **refused = ret_refused;
@@ -321,12 +332,7 @@ void qk_channel_send(struct qk_channel *ch, struct qk_port_frame *chain, struct 
         chain = frame->next;
         send_one(ch, frame, &refused);
     }
-    push(ch);
-    bool wake = publish(ch);
-    note_pending(ch);
-    pthread_mutex_unlock(&ch->lock);
-    if (wake)
-        qk_pair_wake(ch->pair);
+    push_and_unlock(ch);
 }
 
 void qk_channel_flush(struct qk_channel *ch)
@@ -334,12 +340,7 @@ void qk_channel_flush(struct qk_channel *ch)
     if (!atomic_load_explicit(&ch->stuck, memory_order_relaxed))
         return;
     pthread_mutex_lock(&ch->lock);
-    push(ch);
-    bool wake = publish(ch);
-    note_pending(ch);
-    pthread_mutex_unlock(&ch->lock);
-    if (wake)
-        qk_pair_wake(ch->pair);
+    push_and_unlock(ch);
 }
 
 bool qk_channel_is_idle(const struct qk_channel *ch)
