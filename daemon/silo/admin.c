@@ -50,32 +50,35 @@ void qk_silo_end_admin(struct qk_silo *silo, struct qk_port_frame *request, int 
 
 /* ---- deactivating: the runtime answers later */
 
+struct qk_port_frame *qk_silo_address(struct qk_silo *silo, struct qk_port_frame *request, const char *type,
+                                      const char *key)
+{
+    size_t key_len = strlen(key);
+    struct qk_port_frame *frame = NULL;
+    if (atomic_load(&silo->state) >= QK_SILO_STOPPING) /* the runtime may not take it any more */
+        qk_silo_end_admin(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
+    else if (!qk_silo_has_type(silo, type))
+        qk_silo_end_admin(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
+    else if (key_len == 0 || key_len > QK_KEY_MAX)
+        qk_silo_end_admin(silo, request, QK_EINVALID, "a key has 1 to 512 bytes", NULL, 0);
+    else if ((frame = qk_port_frame_create(key_len)) == NULL)
+        qk_silo_end_admin(silo, request, QK_ENOMEMORY, "out of memory", NULL, 0);
+    if (frame == NULL)
+        return NULL;
+    frame->type_id = qk_fnv64(type);
+    frame->key_len = (uint32_t)key_len;
+    memcpy(frame->bytes, key, key_len);
+    return frame;
+}
+
 static void begin_deactivate(struct qk_silo *silo, struct qk_port_frame *request,
                              const Quark__Admin__DeactivateRequest *what)
 {
-    size_t key_len = strlen(what->key);
-    if (atomic_load(&silo->state) >= QK_SILO_STOPPING) { /* the runtime may not take it any more */
-        qk_silo_end_admin(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
+    struct qk_port_frame *frame = qk_silo_address(silo, request, what->type, what->key);
+    if (frame == NULL)
         return;
-    }
-    if (!qk_silo_has_type(silo, what->type)) {
-        qk_silo_end_admin(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
-        return;
-    }
-    if (key_len == 0 || key_len > QK_KEY_MAX) {
-        qk_silo_end_admin(silo, request, QK_EINVALID, "a key has 1 to 512 bytes", NULL, 0);
-        return;
-    }
-    struct qk_port_frame *frame = qk_port_frame_create(key_len);
-    if (frame == NULL) {
-        qk_silo_end_admin(silo, request, QK_ENOMEMORY, "out of memory", NULL, 0);
-        return;
-    }
     frame->kind = QK_PORT_DEACTIVATE;
     frame->origin = (void *)((uintptr_t)request | OWN);
-    frame->type_id = qk_fnv64(what->type);
-    frame->key_len = (uint32_t)key_len;
-    memcpy(frame->bytes, what->key, key_len);
     atomic_fetch_add(&silo->own_questions, 1);
     qk_silo_route(silo, frame);
 }

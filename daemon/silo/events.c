@@ -66,23 +66,11 @@ static void on_answer(void *arg, struct qk_port_frame *answer)
 
 void qk_silo_begin_events(struct qk_silo *silo, struct qk_port_frame *request, const Quark__Admin__EventsRequest *what)
 {
-    size_t key_len = strlen(what->key);
-    if (atomic_load(&silo->state) >= QK_SILO_STOPPING) {
-        qk_silo_end_admin(silo, request, QK_EUNAVAILABLE, "the silo stops", NULL, 0);
+    struct qk_port_frame *frame = qk_silo_address(silo, request, what->type, what->key);
+    if (frame == NULL)
         return;
-    }
-    if (!qk_silo_has_type(silo, what->type)) {
-        qk_silo_end_admin(silo, request, QK_ENOTFOUND, "no plugin that is loaded has this actor type", NULL, 0);
-        return;
-    }
-    if (key_len == 0 || key_len > QK_KEY_MAX) {
-        qk_silo_end_admin(silo, request, QK_EINVALID, "a key has 1 to 512 bytes", NULL, 0);
-        return;
-    }
     struct asked *asked = malloc(sizeof(*asked));
-    struct qk_port_frame *frame = qk_port_frame_create(key_len);
-    if (asked == NULL || frame == NULL) {
-        free(asked);
+    if (asked == NULL) {
         qk_port_frame_destroy(frame);
         qk_silo_end_admin(silo, request, QK_ENOMEMORY, "out of memory", NULL, 0);
         return;
@@ -90,10 +78,7 @@ void qk_silo_begin_events(struct qk_silo *silo, struct qk_port_frame *request, c
     *asked = (struct asked){silo, request};
     frame->kind = QK_PORT_STORE;
     frame->store = QK_STORE_REPLAY;
-    frame->type_id = qk_fnv64(what->type);
     frame->version = what->from > 0 ? what->from - 1 : 0;
     frame->count = what->limit != 0 && what->limit < QK_EVENTS_MAX ? what->limit : QK_EVENTS_MAX;
-    frame->key_len = (uint32_t)key_len;
-    memcpy(frame->bytes, what->key, key_len);
     qk_stores_ask(silo->stores, frame, on_answer, asked);
 }

@@ -127,6 +127,9 @@ void qk_silo_on_admin_task(void *arg);
 struct qk_port_frame *qk_silo_take_own(struct qk_silo *silo, struct qk_port_frame *chain);
 /* Refuses what still waits. */
 void qk_silo_refuse_admin(struct qk_silo *silo);
+/* A frame for the actor that a request names, or NULL: the request is answered then. The control thread. */
+struct qk_port_frame *qk_silo_address(struct qk_silo *silo, struct qk_port_frame *request, const char *type,
+                                      const char *key);
 /* Answers a request and frees its frame. Any thread. */
 void qk_silo_end_admin(struct qk_silo *silo, struct qk_port_frame *request, int status, const char *text,
                        const uint8_t *payload, size_t size);
