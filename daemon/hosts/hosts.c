@@ -11,16 +11,7 @@
 
 void qk_hosts_config_init(struct qk_hosts_config *config)
 {
-    struct qk_runtime_config rt;
-    qk_runtime_config_init(&rt);
     *config = (struct qk_hosts_config){
-        .workers = 1,
-        .default_timeout_ms = rt.default_timeout_ms,
-        .mailbox_max = rt.mailbox_max,
-        .idle_ms = rt.idle_ms,
-        .budget = rt.budget,
-        .fiber_stack_bytes = rt.fiber_stack_bytes,
-        .spin_ns = rt.spin_ns,
         .long_turn_ms = 200,
         .offload_threads = 16,
         .offload_queue = 1024,
@@ -28,6 +19,8 @@ void qk_hosts_config_init(struct qk_hosts_config *config)
         .start_ms = 5000,
         .stuck_ms = 10000,
     };
+    qk_runtime_config_init(&config->runtime);
+    config->runtime.workers = 1;
 }
 
 int qk_hosts_create(const struct qk_hosts_config *config, struct qk_hosts **ret_hosts)
@@ -229,7 +222,7 @@ static void visit_board(struct qk_hosted *hosted, void (*visit)(void *arg, const
                         void *arg)
 {
     const struct qk_plugin *plugin = hosted->shadow.plugin;
-    const struct qk_hosts_config *config = &hosted->hosts->config;
+    const struct qk_runtime_config *config = &hosted->hosts->config.runtime;
     pthread_mutex_lock(&hosted->read_lock);
     for (uint64_t i = 0; i < plugin->n_types; i++) {
         const struct qk_type *type = plugin->types[i];

@@ -23,17 +23,9 @@ struct qk_hosted; /* one plugin and the process that runs it */
 
 struct qk_hosts_config {
     struct qk_loop *control;
-    struct qk_loop *loop; /* that workers poll */
-    const char *program;  /* quark-host */
-    uint32_t workers;     /* of each process; the following as the silo's own */
-    uint32_t default_timeout_ms;
-    uint32_t mailbox_max;
-    uint32_t idle_ms;
-    uint32_t budget;
-    uint32_t fiber_stack_bytes;
-    uint64_t activations_max;
-    int64_t spin_ns;
-    uint64_t seed;
+    struct qk_loop *loop;             /* that workers poll */
+    const char *program;              /* quark-host */
+    struct qk_runtime_config runtime; /* of each process: its numbers, not what it calls */
     uint32_t long_turn_ms;
     uint32_t offload_threads;
     uint32_t offload_queue;
@@ -51,7 +43,7 @@ struct qk_hosts_config {
     void *arg;
 };
 
-/* Stack, spin and the like stay as they are in the runtime's own defaults; start_ms 5,000, stuck_ms 10,000. */
+/* One worker, and the runtime's own defaults; start_ms 5,000, stuck_ms 10,000. */
 void qk_hosts_config_init(struct qk_hosts_config *config);
 
 /* The strings stay the caller's and are copied. 0 or -ENOMEM. */

@@ -102,18 +102,19 @@ static int make_run(struct qk_hosted *hosted, struct qk_run **ret_run)
 static struct qk_port_frame *make_setup(const struct qk_hosted *hosted)
 {
     const struct qk_hosts_config *c = &hosted->hosts->config;
+    const struct qk_runtime_config *rt = &c->runtime;
     Quark__Host__Setup setup = QUARK__HOST__SETUP__INIT;
     setup.file = hosted->file;
     setup.size = hosted->size;
-    setup.workers = c->workers;
-    setup.default_timeout_ms = c->default_timeout_ms;
-    setup.mailbox_max = c->mailbox_max;
-    setup.idle_ms = c->idle_ms;
-    setup.budget = c->budget;
-    setup.fiber_stack_bytes = c->fiber_stack_bytes;
-    setup.activations_max = c->activations_max;
-    setup.spin_ns = c->spin_ns;
-    setup.seed = c->seed;
+    setup.workers = rt->workers;
+    setup.default_timeout_ms = rt->default_timeout_ms;
+    setup.mailbox_max = rt->mailbox_max;
+    setup.idle_ms = rt->idle_ms;
+    setup.budget = rt->budget;
+    setup.fiber_stack_bytes = rt->fiber_stack_bytes;
+    setup.activations_max = rt->activations_max;
+    setup.spin_ns = rt->spin_ns;
+    setup.seed = rt->seed;
     /* Room for a thousand calls a second for years, and apart from every other process of the silo. */
     setup.first_request_id = ((uint64_t)(hosted->index + 1) << 48) +
                              ((uint64_t)atomic_load(&((struct qk_hosted *)hosted)->generation) << 36);

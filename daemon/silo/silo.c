@@ -160,22 +160,14 @@ static int copy_config(struct qk_silo *silo, const struct qk_silo_config *config
 }
 
 /* What runs plugins in processes of their own does so as the silo itself would. */
-static int make_hosts(struct qk_silo *silo, const struct qk_silo_config *config, uint64_t seed)
+static int make_hosts(struct qk_silo *silo, const struct qk_silo_config *config, const struct qk_runtime_config *rt)
 {
     struct qk_hosts_config hosts;
     qk_hosts_config_init(&hosts);
     hosts.control = silo->control;
     hosts.loop = silo->loop;
     hosts.program = config->host_program;
-    hosts.workers = silo->n_workers;
-    hosts.default_timeout_ms = config->default_timeout_ms;
-    hosts.mailbox_max = config->mailbox_max;
-    hosts.idle_ms = config->idle_ms;
-    hosts.budget = config->budget;
-    hosts.fiber_stack_bytes = config->fiber_stack_bytes;
-    hosts.activations_max = config->activations_max;
-    hosts.spin_ns = config->spin_ns;
-    hosts.seed = seed;
+    hosts.runtime = *rt;
     hosts.long_turn_ms = config->long_turn_ms;
     hosts.offload_threads = config->offload_threads;
     hosts.offload_queue = config->offload_queue;
@@ -215,7 +207,7 @@ static int make_runtime(struct qk_silo *silo, const struct qk_silo_config *confi
     rt.spin_ns = config->spin_ns;
     if (getrandom(&rt.seed, sizeof(rt.seed), 0) != (ssize_t)sizeof(rt.seed))
         rt.seed = (uint64_t)qk_clock_now_ns(NULL);
-    int rc = make_hosts(silo, config, rt.seed);
+    int rc = make_hosts(silo, config, &rt);
     if (rc == 0)
         rc = qk_runtime_create(&rt, &silo->rt);
     if (rc == 0) {
