@@ -14,10 +14,15 @@ static void compare_contexts(const struct qk_envelope *e, const Quark__Wire__Con
     struct qk_context_reader r = {e->context, e->context + e->context_len};
     struct qk_context_item item;
     size_t n = 0, parent_len = 0;
+    bool record = false;
     HOLDS(pb != NULL || e->context_len == 0);
     while (qk_context_next(&r, &item) > 0) {
         if (item.kind == QK_CONTEXT_PARENT) {
             parent_len = item.value_len;
+            continue;
+        }
+        if (item.kind == QK_CONTEXT_RECORD) {
+            record = item.flag;
             continue;
         }
         HOLDS(n < pb->n_entries);
@@ -27,6 +32,7 @@ static void compare_contexts(const struct qk_envelope *e, const Quark__Wire__Con
         n++;
     }
     HOLDS(pb == NULL || (n == pb->n_entries && parent_len == strlen(pb->traceparent)));
+    HOLDS(pb == NULL || record == pb->record);
 }
 
 static void compare(const struct qk_envelope *e, const Quark__Wire__Envelope *pb)
