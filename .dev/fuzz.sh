@@ -46,7 +46,7 @@ fuzz_all() {
 }
 
 main_fuzz() {
-    local seconds=60
+    local seconds=60 target
     case ${1:-} in
         '' | *[!0-9]*) ;;
         *)
@@ -54,6 +54,10 @@ main_fuzz() {
             shift
             ;;
     esac
+    for target in "$@"; do
+        [ -d "tests/fuzz/corpus/$target" ] ||
+            die "no fuzz target is called \"$target\"; there are: $(cd tests/fuzz/corpus && printf '%s ' *)"
+    done
     main_setup
     fuzz_all "$seconds" "$@"
 }
