@@ -293,11 +293,10 @@ static bool asks_for_recording(const struct qk_port_frame *frame)
 {
     struct qk_context_reader r = {qk_port_frame_context(frame), qk_port_frame_context(frame) + frame->context_len};
     struct qk_context_item item;
-    while (qk_context_next(&r, &item) > 0) {
-        if (item.kind == QK_CONTEXT_RECORD)
-            return true;
-    }
-    return false;
+    bool asks = false;
+    while (qk_context_next(&r, &item) > 0)
+        asks = item.kind == QK_CONTEXT_RECORD ? item.flag : asks; /* the last one counts, as everywhere */
+    return asks;
 }
 
 /* Why what a host asks is not asked of others in the silo's name; NULL: it is. */
